@@ -1,0 +1,24 @@
+"""Real data where it is at hand, and stand-ins that need nothing where it is not.
+
+``python -m datasets`` lists the data sets; nothing is downloaded unless
+``python -m datasets fetch NAME`` is run.
+"""
+
+from datasets.airfoil import AIRFOIL, STAND_IN, Regression, airfoil, airfoil_stand_in
+from datasets.minibatches import minibatches
+from datasets.source import DataError, Source, cache_folder
+
+__all__ = [
+    "SOURCES",
+    "STAND_IN",
+    "DataError",
+    "Regression",
+    "Source",
+    "airfoil",
+    "airfoil_stand_in",
+    "cache_folder",
+    "minibatches",
+]
+
+SOURCES: dict[str, Source] = {source.name: source for source in (AIRFOIL,)}
+"""Every data set that has a file, by name."""

@@ -1,0 +1,92 @@
+"""``python -m experiments``: run the section, or any experiment by name."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+EXPERIMENTS = {
+    "adam": "the section's Adam, from scratch and concise, on the airfoil data",
+    "yogi": "the section's Yogi on the same batches",
+    "speed": "how fast: a training epoch and single optimizer steps, against other libraries",
+}
+SECTION = ("adam", "yogi")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    arguments = _parser().parse_args(argv)
+    if arguments.list:
+        for name, summary in EXPERIMENTS.items():
+            print(f"{name:8}{summary}")
+        return 0
+    names = arguments.names or list(SECTION)
+    unknown = [name for name in names if name not in EXPERIMENTS]
+    if unknown:
+        print(
+            f"error: unknown experiment {', '.join(map(repr, unknown))}; "
+            f"known are {', '.join(EXPERIMENTS)} (--list says what they are)",
+            file=sys.stderr,
+        )
+        return 2
+    try:
+        _run(list(dict.fromkeys(names)), arguments)
+    except (OSError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _run(names: list[str], arguments: argparse.Namespace) -> None:
+    section = [name for name in names if name in SECTION]
+    if section:
+        import matplotlib as mpl
+
+        if not arguments.show:
+            mpl.use("agg")
+        from datasets import airfoil
+        from experiments.report import prepare_folder, report
+
+        prepare_folder(arguments.out)
+        runs = {name: importlib.import_module(f"experiments.{name}").run for name in section}
+        data = airfoil(arguments.data)
+        report(runs, data, arguments.seed, arguments.out, show=arguments.show)
+    if "speed" in names:
+        from datasets import airfoil
+        from experiments.speed.table import speed_table
+
+        speed_table(airfoil(arguments.data), arguments.seed)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments",
+        description="Run the textbook's section on Adam and Yogi: print each method's loss and "
+        "time beside the textbook's, and save one figure of the loss curves.",
+        epilog="experiments: " + "; ".join(f"{k}: {v}" for k, v in EXPERIMENTS.items()),
+    )
+    parser.add_argument("names", nargs="*", metavar="name", help="experiments; adam yogi if none")
+    parser.add_argument("--list", action="store_true", help="list the experiments and stop")
+    parser.add_argument("--seed", type=int, default=0, help="of weights and batches (default 0)")
+    parser.add_argument(
+        "--data",
+        metavar="PATH",
+        help="the airfoil file or its folder, or 'stand-in'; by default $MINIGRAD_DATA and the "
+        "user's cache are searched, and the stand-in serves where there is no file",
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("results"), metavar="DIR",
+        help="folder for the figure (default: results)",
+    )  # fmt: skip
+    parser.add_argument("--show", action="store_true", help="also open the figure in a window")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

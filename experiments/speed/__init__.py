@@ -1,0 +1,1 @@
+"""How fast: training epochs and optimizer steps, against other libraries and the hardware."""

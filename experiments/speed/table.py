@@ -1,0 +1,59 @@
+"""``python -m experiments speed``: the speed table, printed as ratios."""
+
+from __future__ import annotations
+
+import os
+import platform
+from statistics import median
+
+from tqdm import tqdm
+
+from datasets import Regression
+from experiments.speed import epoch, optimizer_step
+from experiments.speed.timing import Timings, interleaved, ratio
+
+__all__ = ["speed_table"]
+
+EPOCH_ROUNDS = 31
+STEP_ROUNDS = {10: 51, 10**3: 51, 10**5: 31, 10**7: 15}
+
+
+def speed_table(data: Regression, seed: int) -> None:
+    """Measure and print: the textbook's epoch, then one optimizer step at each size.
+
+    Parameters
+    ----------
+    data : Regression
+        For the epoch.
+    seed : int
+        Of weights, batches and arrays.
+    """
+    print(
+        f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}. All in "
+        "one process, in turns, medians.\nPyTorch and JAX with Optax take part where they are "
+        "installed. A ratio says how many times\nas long as minigrad another takes: above 1, "
+        "minigrad is faster.\n"
+    )
+    print("A training epoch of the section (150 batches of 10, Adam, default dtype of each)\n")
+    runs = epoch.candidates(data, seed)
+    with tqdm(total=EPOCH_ROUNDS * len(runs), leave=False, disable=None) as bar:
+        timings = interleaved(runs, rounds=EPOCH_ROUNDS, tick=bar.update)
+    _print_rows(timings)
+    for rule in optimizer_step.RULES:
+        for dtype in optimizer_step.DTYPES:
+            for size in optimizer_step.SIZES:
+                steps = optimizer_step.candidates(rule, size, dtype, seed)
+                with tqdm(total=STEP_ROUNDS[size] * len(steps), leave=False, disable=None) as bar:
+                    timings = interleaved(steps, rounds=STEP_ROUNDS[size], tick=bar.update)
+                print(f"\nOne step of {rule}, {size:,} elements, {dtype}\n")
+                _print_rows(timings)
+
+
+def _print_rows(timings: Timings) -> None:
+    base = next(iter(timings))
+    for name, seconds in timings.items():
+        print(f"  {name:40}{_readable(median(seconds)):>10}{ratio(timings, name, base):9.2f}")
+
+
+def _readable(seconds: float) -> str:
+    return f"{seconds * 1e3:.2f} ms" if seconds >= 1e-3 else f"{seconds * 1e6:.2f} us"

@@ -1,0 +1,276 @@
+"""The contract of a primitive, and how NumPy's functions find it.
+
+A primitive is one differentiable operation: its forward function, then one vector-Jacobian
+product (VJP) per input,
+
+    x̄ = vjp(z̄, z, *inputs, **kwargs)          where  z = forward(*inputs, **kwargs)
+
+and where the VJP may ignore broadcasting: the engine sums a gradient that is larger than its
+input (`conform`).  The same VJP runs on bare arrays in the ordinary backward pass and on Tensors
+under ``create_graph=True``, so it is written with operators and NumPy functions only.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from minigrad.recording import mode
+from minigrad.tensor import Tensor
+
+__all__ = ["Primitive", "conform", "unbroadcast"]
+
+serial_numbers = itertools.count(1)
+
+# NumPy function -> what runs in its place when an argument is a Tensor.
+table: dict[Callable[..., Any], Callable[..., Any]] = {}
+
+# NumPy functions whose result is no differentiable function of a Tensor's values: they run on
+# the values, and give plain arrays.
+NOT_DIFFERENTIABLE = frozenset(
+    {np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal}
+    | {np.isfinite, np.isnan, np.isinf, np.signbit, np.argmax, np.argmin, np.allclose}
+    | {np.shape, np.ndim, np.size, np.zeros_like, np.ones_like, np.array_equal, np.result_type}
+)
+
+# What the shapes of an operation's inputs have to fulfil, where it is not broadcasting.
+SHAPE_RULES = {
+    "matmul": "the last axis of the first must be as long as the second's last axis but one "
+    "(its only axis, for a vector)",
+    "concatenate": "all axes but the one along which they are joined must have equal lengths",
+    "reshape": "the number of elements must stay the same",
+    "transpose": "every axis must be named exactly once",
+}
+
+
+class Primitive:
+    """One differentiable operation: a forward function and a VJP per input.
+
+    Parameters
+    ----------
+    forward : callable
+        Arrays in, array out: ``z = forward(*inputs, **kwargs)``.
+    *vjps : callable
+        One per input: ``vjp(g, z, *inputs, **kwargs)`` gives x̄ from g = z̄.  For any number of
+        inputs, one `Variadic`.
+    name : str, optional
+        Shown by errors and `repr`; `forward`'s own name by default.
+    numpy : callable, optional
+        The NumPy function that this primitive stands in for; `forward` itself if that is a
+        ufunc.
+
+    Examples
+    --------
+    >>> cube = Primitive(lambda x: x**3, lambda g, z, x: g * 3 * x**2, name="cube")
+    >>> t = Tensor(2.0, requires_grad=True)
+    >>> cube(t).backward()
+    >>> t.grad
+    array(12.)
+    """
+
+    __slots__ = ("forward", "name", "vjps")
+
+    def __init__(
+        self,
+        forward: Callable[..., Any],
+        *vjps: Callable[..., Any] | Variadic,
+        name: str | None = None,
+        numpy: Callable[..., Any] | None = None,
+    ) -> None:
+        self.forward = forward
+        self.vjps: Any = vjps[0] if vjps and isinstance(vjps[0], Variadic) else vjps
+        self.name: str = name or forward.__name__
+        if isinstance(forward, np.ufunc):
+            numpy = forward
+        if numpy is not None:
+            table[numpy] = self
+
+    def __repr__(self) -> str:
+        return f"<primitive {self.name}>"
+
+    def __call__(self, *inputs: Any, **kwargs: Any) -> Any:
+        """Compute, and record if an input is a Tensor that requires a gradient.
+
+        Returns a Tensor if any input is one, else what `forward` returns.
+        """
+        values = []
+        any_tensor = requires_grad = False
+        for x in inputs:
+            if type(x) is Tensor:
+                any_tensor = True
+                if x.requires_grad:
+                    requires_grad = True
+                x = x.data
+            values.append(x)
+        try:
+            z = self.forward(*values, **kwargs)
+        except ValueError as error:
+            raise self._shape_error(values, error) from error
+        if not any_tensor:
+            return z
+        result = Tensor.__new__(Tensor)
+        result.data = z if type(z) is np.ndarray else np.asarray(z)
+        result.grad = None
+        if requires_grad and mode.recording:
+            result.requires_grad = True
+            result.op = self
+            result.parents = inputs
+            result.values = values
+            result.kwargs = kwargs
+            result.serial = next(serial_numbers)
+        else:
+            result.requires_grad = False
+            result.op = None
+            result.parents = ()
+            result.values = ()
+            result.kwargs = {}
+            result.serial = 0
+        return result
+
+    def _shape_error(self, values: list[Any], error: ValueError) -> ValueError:
+        shapes = " and ".join(str(np.shape(x)) for x in values)
+        default = "the shapes must be equal, or broadcast" if "broadcast" in str(error) else ""
+        rule = SHAPE_RULES.get(self.name, default)
+        return ValueError(
+            f"{self.name} of shape {shapes}: {rule} ({error})"
+            if rule
+            else f"{self.name} of shape {shapes}: {error}"
+        )
+
+
+class Variadic:
+    """The VJPs of a primitive with any number of inputs: one formula, told which input it is for.
+
+    Parameters
+    ----------
+    vjp : callable
+        ``vjp(i, g, z, *inputs, **kwargs)`` gives the gradient of input number i.
+    """
+
+    __slots__ = ("vjp",)
+
+    def __init__(self, vjp: Callable[..., Any]) -> None:
+        self.vjp = vjp
+
+    def __iter__(self) -> Iterator[Callable[..., Any]]:
+        return (functools.partial(self.vjp, i) for i in itertools.count())
+
+
+def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:
+    """Sum `g` over the axes along which an array of `shape` was repeated by broadcasting.
+
+    An input that was used several times receives the sum of what each use sends back, and
+    broadcasting is using one element several times.
+
+    Parameters
+    ----------
+    g : ndarray or Tensor
+        The gradient of the broadcast array.
+    shape : tuple of int
+        The shape before broadcasting.
+
+    Returns
+    -------
+    ndarray or Tensor
+        Of the given shape.
+
+    Raises
+    ------
+    ValueError
+        If no broadcasting leads from `shape` to the shape of `g`.
+
+    Examples
+    --------
+    >>> unbroadcast(np.ones((10, 3)), (3,))
+    array([10., 10., 10.])
+    >>> unbroadcast(np.ones((10, 3)), (10, 1)).shape
+    (10, 1)
+    """
+    added = g.ndim - len(shape)
+    if added > 0:
+        g = g.sum(axis=0 if added == 1 else tuple(range(added)))
+    if g.shape == shape:
+        return g
+    if added < 0 or any(n not in (1, m) for n, m in zip(shape, g.shape, strict=True)):
+        raise ValueError(f"no broadcasting leads from shape {shape} to one that ends in {g.shape}")
+    return g.sum(axis=tuple(i for i, n in enumerate(shape) if n == 1), keepdims=True)
+
+
+def conform(g: Any, x: Tensor, op: Primitive) -> Any:
+    """Bring the gradient that `op` gave for `x` to the shape and dtype of `x`.
+
+    Broadcasting is undone, and another floating-point type cast back; anything else is a
+    mistake in the row.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the VJP of `op` gave another dtype or shape than a gradient of `x` can have.
+    """
+    if g.dtype.kind != "f":
+        raise TypeError(f"a VJP of {op.name} gave a gradient of dtype {g.dtype} for {x.dtype}")
+    if g.shape != x.shape:
+        try:
+            g = unbroadcast(g, x.shape)
+        except ValueError as error:
+            raise ValueError(
+                f"a VJP of {op.name} gave a gradient of shape {g.shape} for an input of shape "
+                f"{x.shape}: {error}"
+            ) from None
+    return g if g.dtype == x.dtype else g.astype(x.dtype)
+
+
+def dispatch_ufunc(
+    ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    """Run the table's row for a NumPy ufunc that was called with a Tensor."""
+    if method == "reduce" and ufunc is np.add:
+        return dispatch_function(np.sum, inputs, kwargs)
+    if method == "__call__" and not kwargs:
+        if ufunc in table:
+            return table[ufunc](*inputs)
+        if ufunc in NOT_DIFFERENTIABLE:
+            return ufunc(*(x.data if isinstance(x, Tensor) else x for x in inputs))
+    if "out" in kwargs:
+        raise TypeError(
+            f"numpy.{ufunc.__name__} cannot write its result into an array that exists: a Tensor "
+            "is an input, and the result needs a graph; write a = a + t instead of a += t"
+        )
+    called = f"numpy.{ufunc.__name__}" + (f".{method}" if method != "__call__" else "")
+    raise _no_row(called, kwargs)
+
+
+def dispatch_function(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    """Run the table's row for a NumPy function that was called with a Tensor."""
+    if function in NOT_DIFFERENTIABLE:
+        return function(*(x.data if isinstance(x, Tensor) else x for x in args), **kwargs)
+    name = f"{function.__module__}.{function.__name__}"
+    if function not in table:
+        raise _no_row(name, {})
+    row = table[function]
+    if not isinstance(row, Primitive):
+        return row(*args, **kwargs)
+    given = dict(_signature(function).bind(*args, **kwargs).arguments)
+    inputs = [given.pop(key) for key in list(given)[: len(row.vjps)]]
+    unknown = [key for key in given if key not in _signature(row.forward).parameters]
+    if unknown:
+        raise _no_row(name, dict.fromkeys(unknown))
+    return row(*inputs, **given)
+
+
+_signature = functools.cache(inspect.signature)
+
+
+def _no_row(name: str, kwargs: dict[str, Any]) -> TypeError:
+    options = f" with {', '.join(kwargs)}=" if kwargs else ""
+    return TypeError(
+        f"{name}{options} of a Tensor: the table in minigrad/primitives.py has no such row, so "
+        "its derivative is not known; use t.data for the value alone, or add the row"
+    )

@@ -1,0 +1,58 @@
+"""Whether operations are recorded: `no_grad` and `enable_grad`."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import ContextDecorator
+
+__all__ = ["enable_grad", "mode", "no_grad"]
+
+
+class _Mode(threading.local):
+    """Whether operations are recorded; each thread has its own answer."""
+
+    recording = True
+    transforms = 0  # how many of grad, value_and_grad, ... are running around us
+
+
+mode = _Mode()
+
+
+class _Recording(ContextDecorator):
+    """Set `mode.recording` inside a block or a decorated function, and set it back after."""
+
+    value: bool
+
+    def __init__(self) -> None:
+        self._before: list[bool] = []
+
+    def __enter__(self) -> None:
+        self._before.append(mode.recording)
+        mode.recording = self.value
+
+    def __exit__(self, *exception: object) -> None:
+        mode.recording = self._before.pop()
+
+
+class no_grad(_Recording):
+    """Compute without recording: results inside carry no graph and keep nothing alive.
+
+    Works as a context manager and as a decorator.
+
+    Examples
+    --------
+    >>> from minigrad import Tensor
+    >>> w = Tensor(2.0, requires_grad=True)
+    >>> with no_grad():
+    ...     z = w * w
+    >>> z.requires_grad
+    False
+    """
+
+    value = False
+
+
+class enable_grad(_Recording):
+    """Record again, inside `no_grad`."""
+
+    value = True

@@ -1,0 +1,132 @@
+"""Adam: momentum and a step size per coordinate.
+
+Kingma & Ba, *Adam: A Method for Stochastic Optimization*, 2014 (arXiv:1412.6980), algorithm 1.
+In the textbook's notation, with gradient g, first moment v, second moment s, and t from 1:
+
+    v_t = β₁ v_{t-1} + (1 - β₁) g_t                  momentum: a running mean of gradients
+    s_t = β₂ s_{t-1} + (1 - β₂) g_t²                 their running mean square
+    v̂_t = v_t / (1 - β₁ᵗ)                            both means start at 0 and are too small
+    ŝ_t = s_t / (1 - β₂ᵗ)                            at first: bias correction
+    x_t = x_{t-1} - η v̂_t / (√ŝ_t + ε)               all elementwise
+
+Which variant
+-------------
+ε is added outside the root, to the bias-corrected √ŝ: so do algorithm 1 of the paper, the
+textbook, PyTorch and Optax.  Keras follows the paper's section 2, which leaves the correction to
+the learning rate, η √(1-β₂ᵗ)/(1-β₁ᵗ) · v / (√s + ε̂): the same with ε = ε̂/√(1-β₂ᵗ), thus with a
+larger effective ε early on.  Defaults are η = 0.001, ε = 1e-8 here and in PyTorch; the textbook's
+from-scratch code takes ε = 1e-6, Keras 1e-7.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numba import prange
+
+from optim.loop import coordinatewise, inlinable
+from optim.optimizer import NonFinite, Optimizer, check_betas, check_nonnegative
+
+__all__ = ["Adam", "adam_rule"]
+
+
+@inlinable
+def adam_rule(
+    x: Any, g: Any, v: Any, s: Any,
+    lr: Any, beta1: Any, one_minus_beta1: Any, debias1: Any,
+    beta2: Any, one_minus_beta2: Any, debias2: Any, eps: Any,
+) -> tuple[Any, Any, Any]:
+    """One step of one coordinate, or of whole arrays; returns the new x, v and s.
+
+    `debias1` is 1/(1 - β₁ᵗ) and `debias2` 1/(1 - β₂ᵗ).
+
+    Examples
+    --------
+    The first step is η long, whatever the gradient's size:
+
+    >>> x, v, s = adam_rule(1.0, 5.0, 0.0, 0.0, 0.1, 0.9, 0.1, 10.0, 0.999, 0.001, 1000.0, 0.0)
+    >>> round(x, 12)
+    0.9
+    """
+    v = beta1 * v + one_minus_beta1 * g
+    s = beta2 * s + one_minus_beta2 * (g * g)
+    v_hat = v * debias1
+    s_hat = s * debias2
+    x = x - lr * v_hat / (np.sqrt(s_hat) + eps)
+    return x, v, s
+
+
+@coordinatewise
+def adam_loop(
+    x: Any, g: Any, v: Any, s: Any,
+    lr: Any, beta1: Any, one_minus_beta1: Any, debias1: Any,
+    beta2: Any, one_minus_beta2: Any, debias2: Any, eps: Any,
+) -> None:
+    """Apply `adam_rule` to every coordinate of flat arrays, in place."""
+    for i in prange(x.size):
+        x[i], v[i], s[i] = adam_rule(
+            x[i], g[i], v[i], s[i],
+            lr, beta1, one_minus_beta1, debias1, beta2, one_minus_beta2, debias2, eps,
+        )
+
+
+class Adam(Optimizer):
+    """Adam, as in the equations above.
+
+    Parameters
+    ----------
+    params : iterable
+        Parameters, or pairs ``(name, parameter)``.
+    lr : float
+        Learning rate η: about how far a coordinate moves in one step.
+    betas : (float, float)
+        β₁ and β₂, each in [0, 1).
+    eps : float
+        ε, 0 or above.
+    nonfinite : {"raise", "skip", "ignore"}
+        What to do about NaN or infinity in a gradient; see `Optimizer`.
+
+    Examples
+    --------
+    >>> from minigrad import Tensor
+    >>> x = Tensor([5.0, -3.0], requires_grad=True)
+    >>> optimizer = Adam([x], lr=0.1)
+    >>> for _ in range(300):
+    ...     optimizer.zero_grad()
+    ...     (x * x).sum().backward()
+    ...     optimizer.step()
+    >>> bool(abs(x.data).max() < 1e-3)
+    True
+    """
+
+    loop = adam_loop
+    hyperparameters = ("lr", "betas", "eps")
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        *,
+        nonfinite: NonFinite = "raise",
+    ) -> None:
+        self.betas = check_betas(betas)
+        self.eps = check_nonnegative("eps", eps)
+        super().__init__(params, lr=lr, nonfinite=nonfinite)
+
+    def initial_state(self) -> dict[str, float]:
+        """v₀ = s₀ = 0."""
+        return {"v": 0.0, "s": 0.0}
+
+    def coefficients(self, t: int) -> tuple[float, ...]:
+        """η; β₁, 1-β₁, 1/(1-β₁ᵗ); β₂, 1-β₂, 1/(1-β₂ᵗ); ε."""
+        beta1, beta2 = self.betas
+        return (
+            self.lr,
+            beta1, 1 - beta1, 1 / (1 - beta1**t),
+            beta2, 1 - beta2, 1 / (1 - beta2**t),
+            self.eps,
+        )  # fmt: skip

@@ -1,0 +1,92 @@
+"""How a loop over the coordinates of an array is compiled, and when it runs on all cores."""
+
+from __future__ import annotations
+
+import functools
+import types
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit, prange
+from numba.extending import register_jitable
+
+__all__ = ["PARALLEL_FROM", "all_finite", "coordinatewise", "inlinable"]
+
+PARALLEL_FROM = 1 << 15
+"""Number of coordinates from which a loop runs on all cores.
+
+Below it, waking the other cores costs more than they save, and training several small models
+side by side would have each of them occupy every core.
+"""
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def inlinable(rule: Function) -> Function:
+    """Let compiled loops call `rule`; called from Python it stays plain Python, on any array."""
+    return register_jitable(rule)
+
+
+class coordinatewise:
+    """Decorator that compiles a ``prange`` loop with Numba: for one core, and for all of them.
+
+    Arithmetic is IEEE's, with nothing fused or reordered, unless `fastmath` names what is
+    allowed: so the compiled rule gives the bits that NumPy gives, on one core or many.  The
+    machine code is kept on disk beside the source, and made again when the source changes.
+
+    Parameters
+    ----------
+    loop : callable
+        A module-level function whose first argument is a flat array; its outer loop is a
+        ``prange``.
+    fastmath : set of str
+        LLVM's names of the liberties that the loop may take.
+
+    Examples
+    --------
+    `all_finite` below is such a loop; calling it picks the version by the array's size.
+
+    >>> all_finite.version(10) is all_finite.version(10_000_000)
+    False
+    """
+
+    def __init__(self, loop: Callable[..., Any], *, fastmath: set[str] | bool = False) -> None:
+        options: dict[str, Any] = {"cache": True, "error_model": "numpy", "fastmath": fastmath}
+        self._serial = njit(**options)(loop)
+        # Numba's cache tells functions apart by name; the `parallel` option is no part of it.
+        self._parallel = njit(parallel=True, **options)(_renamed(loop, f"{loop.__name__}_parallel"))
+        functools.update_wrapper(self, loop)
+
+    def version(self, size: int) -> Callable[..., Any]:
+        """Return the compiled function that is meant for arrays of `size` elements."""
+        return self._serial if size < PARALLEL_FROM else self._parallel
+
+    def __call__(self, x: npt.NDArray[Any], *arguments: Any) -> Any:
+        """Run the loop on flat arrays."""
+        return self.version(x.size)(x, *arguments)
+
+
+def _renamed(function: Callable[..., Any], name: str) -> Callable[..., Any]:
+    assert isinstance(function, types.FunctionType)
+    copy = types.FunctionType(function.__code__, function.__globals__, name)
+    copy.__qualname__ = name
+    copy.__module__ = function.__module__
+    return copy
+
+
+@functools.partial(coordinatewise, fastmath={"reassoc"})
+def all_finite(x: npt.NDArray[np.floating[Any]]) -> bool:
+    """Whether no element of a flat array is NaN or infinite; reads the array once.
+
+    Examples
+    --------
+    >>> all_finite(np.array([1.0, -2.0])), all_finite(np.array([1.0, -np.inf]))
+    (True, False)
+    """
+    # 0 x is 0 for a number and NaN for the rest, and a sum with a NaN in it is NaN.
+    total = zero = x.dtype.type(0)
+    for i in prange(x.size):
+        total += zero * x[i]
+    return bool(total == 0)

@@ -1,0 +1,302 @@
+"""What all optimizers share: checked parameters, checked gradients, and the step over them.
+
+An optimizer asks two things of a parameter: `data`, an array that it updates in place, and
+`grad`, an array of the same shape and dtype, or None.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from optim.loop import all_finite, coordinatewise
+
+__all__ = [
+    "NonFinite", "Optimizer", "Parameter", "check_betas", "check_nonnegative", "check_positive",
+]  # fmt: skip
+
+NonFinite = Literal["raise", "skip", "ignore"]
+
+
+class Parameter(Protocol):
+    """What an optimizer knows of a parameter: minigrad's `Tensor` fits, and so may others."""
+
+    data: npt.NDArray[Any]
+    grad: Any
+
+
+@dataclass(slots=True)
+class _Slot:
+    """One parameter, what the optimizer remembers about it, and what fits it."""
+
+    name: str
+    parameter: Parameter
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    data: npt.NDArray[Any]  # the parameter's array when it was last looked at,
+    x: npt.NDArray[Any]  # and a flat view of it
+    state: list[npt.NDArray[Any]]  # flat arrays, in the order of the loop's arguments
+    loop: Callable[..., None]
+    all_finite: Callable[[npt.NDArray[Any]], bool]
+    scalar: Callable[[float], Any]  # casts a coefficient to the parameter's dtype
+    t: int = 0
+
+
+class Optimizer(ABC):
+    """Base of all optimizers: a subclass adds a rule, its loop and its hyperparameters.
+
+    Parameters
+    ----------
+    params : iterable
+        The parameters, or pairs ``(name, parameter)`` whose names will stand in errors.
+    lr : float
+        Learning rate η, positive.
+    nonfinite : {"raise", "skip", "ignore"}
+        What `step` does when a gradient holds NaN or infinity: raise `FloatingPointError`, skip
+        the whole step (counted in `skipped`), or not look.  "raise" and "skip" happen before any
+        parameter or state has changed, and cost one more read of the gradients.
+
+    Attributes
+    ----------
+    skipped : int
+        Number of steps that ``nonfinite="skip"`` has skipped.
+
+    Raises
+    ------
+    TypeError
+        If `params` is a single tensor, or an element is no parameter, or is not of float32 or
+        float64.
+    ValueError
+        If `params` is empty or names a parameter twice, or a hyperparameter is out of range.
+    """
+
+    loop: ClassVar[coordinatewise]
+    """The compiled loop: ``loop(x, g, *state, *coefficients)``, all arrays flat, in place."""
+
+    hyperparameters: ClassVar[tuple[str, ...]] = ("lr",)
+    """Names of the attributes that `repr` shows."""
+
+    def __init__(
+        self, params: Iterable[Any], *, lr: float, nonfinite: NonFinite = "raise"
+    ) -> None:
+        self.lr = lr
+        if nonfinite not in ("raise", "skip", "ignore"):
+            raise ValueError(f"nonfinite={nonfinite!r}: accepted are 'raise', 'skip', 'ignore'")
+        self.nonfinite = nonfinite
+        self.skipped = 0
+        self._slots = [self._slot(name, p) for name, p in _checked_parameters(params)]
+
+    @property
+    def lr(self) -> float:
+        """Learning rate η; may be set between steps."""
+        return self._lr
+
+    @lr.setter
+    def lr(self, value: float) -> None:
+        self._lr = check_positive("lr", value)
+
+    @abstractmethod
+    def initial_state(self) -> dict[str, float]:
+        """Return the name and initial value of each state array."""
+
+    @abstractmethod
+    def coefficients(self, t: int) -> tuple[float, ...]:
+        """Return the scalars of step t (from 1) in the order in which the loop takes them.
+
+        They are computed in float64 once a step, and cast to the parameter's dtype.
+        """
+
+    def step(self) -> None:
+        """Update every parameter that has a gradient.
+
+        Raises
+        ------
+        RuntimeError
+            If no parameter has a gradient.
+        ValueError, TypeError
+            If a gradient or parameter has another shape or dtype than it should.
+        FloatingPointError
+            If a gradient holds NaN or infinity, with ``nonfinite="raise"``.
+
+        Whatever is raised, no parameter and no state has changed.
+        """
+        updates = []
+        for slot in self._slots:
+            g = slot.parameter.grad
+            if g is None:
+                continue
+            if (slot.parameter.data is not slot.data or type(g) is not np.ndarray
+                    or g.shape != slot.shape or g.dtype != slot.dtype):  # fmt: skip
+                g = _accepted(slot, g)
+            updates.append((slot, g.ravel()))
+        if not updates:
+            raise RuntimeError(
+                f"{type(self).__name__}.step() found no gradient in any of "
+                f"{len(self._slots)} parameter(s); call loss.backward() first, and check that "
+                "these parameters are the ones that the loss was computed from"
+            )
+        if self.nonfinite != "ignore":
+            for slot, g in updates:
+                if not slot.all_finite(g):
+                    if self.nonfinite == "skip":
+                        self.skipped += 1
+                        return
+                    raise FloatingPointError(_describe_nonfinite(slot, g))
+        computed_for = None
+        coefficients: tuple[Any, ...] = ()
+        for slot, g in updates:
+            slot.t += 1
+            if computed_for != (slot.t, slot.scalar):
+                computed_for = (slot.t, slot.scalar)
+                coefficients = tuple(map(slot.scalar, self.coefficients(slot.t)))
+            slot.loop(slot.x, g, *slot.state, *coefficients)
+
+    def zero_grad(self) -> None:
+        """Forget the gradients: set `grad` of every parameter to None."""
+        for slot in self._slots:
+            slot.parameter.grad = None
+
+    def __repr__(self) -> str:
+        values = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.hyperparameters)
+        lines = [f"{type(self).__name__}({values}, nonfinite={self.nonfinite!r})"]
+        for slot in self._slots:
+            lines.append(f"  {slot.name}: shape {slot.shape}, {slot.dtype}, {slot.t} steps")
+        return "\n".join(lines)
+
+    def _slot(self, name: str, parameter: Parameter) -> _Slot:
+        data = parameter.data
+        state = [np.full(data.size, value, data.dtype) for value in self.initial_state().values()]
+        return _Slot(
+            name=name,
+            parameter=parameter,
+            shape=data.shape,
+            dtype=data.dtype,
+            data=data,
+            x=_flat(name, data),
+            state=state,
+            loop=self.loop.version(data.size),
+            all_finite=all_finite.version(data.size),
+            scalar=float if data.dtype == np.float64 else data.dtype.type,
+        )
+
+
+def check_positive(name: str, value: float) -> float:
+    """Return `value` if it is a positive finite number, else raise ValueError."""
+    if not (math.isfinite(value) and value > 0):
+        raise ValueError(f"{name}={value!r}: accepted is a finite number above 0, e.g. 0.001")
+    return float(value)
+
+
+def check_nonnegative(name: str, value: float) -> float:
+    """Return `value` if it is a finite number, zero or above, else raise ValueError."""
+    if not (math.isfinite(value) and value >= 0):
+        raise ValueError(f"{name}={value!r}: accepted is a finite number, 0 or above")
+    return float(value)
+
+
+def check_betas(betas: Iterable[float]) -> tuple[float, float]:
+    """Return (β₁, β₂) if both lie in [0, 1), else raise ValueError."""
+    given = tuple(betas)
+    if len(given) != 2:
+        raise ValueError(f"betas={given!r}: accepted are two numbers, e.g. (0.9, 0.999)")
+    for i, beta in enumerate(given, start=1):
+        if not 0 <= beta < 1:
+            raise ValueError(f"betas={given!r}: β{i} has to be at least 0 and below 1")
+    return float(given[0]), float(given[1])
+
+
+def _checked_parameters(params: Iterable[Any]) -> list[tuple[str, Parameter]]:
+    if hasattr(params, "grad") or isinstance(params, np.ndarray):
+        raise TypeError("params is one tensor: give a list of parameters, e.g. [w] or [w, b]")
+    named: list[tuple[str, Parameter]] = []
+    place_of: dict[int, str] = {}
+    for i, entry in enumerate(params):
+        name, parameter = f"parameter {i}", entry
+        if isinstance(entry, tuple) and len(entry) == 2 and isinstance(entry[0], str):
+            name, parameter = f"parameter {i} ({entry[0]!r})", entry[1]
+        data = getattr(parameter, "data", None)
+        if not isinstance(data, np.ndarray) or not hasattr(parameter, "grad"):
+            raise TypeError(
+                f"{name} is of type {type(parameter).__name__}: accepted is a Tensor with "
+                "requires_grad=True"
+            )
+        if data.dtype not in (np.float32, np.float64):
+            raise TypeError(
+                f"{name} has dtype {data.dtype}: accepted are float32 and float64"
+                + (" (a step is a fraction)" if data.dtype.kind in "iub" else "")
+            )
+        if not getattr(parameter, "requires_grad", True):
+            raise ValueError(
+                f"{name} has requires_grad=False and would never receive a gradient; make it "
+                "with Tensor(values, requires_grad=True)"
+            )
+        if getattr(parameter, "op", None) is not None:
+            raise ValueError(
+                f"{name} is the result of an operation, and backward() leaves gradients on "
+                "leaves only; give the tensors it was computed from"
+            )
+        if id(parameter) in place_of:
+            raise ValueError(
+                f"{name} is {place_of[id(parameter)]} again: it would be updated twice a step; "
+                "list every parameter once"
+            )
+        place_of[id(parameter)] = name
+        named.append((name, parameter))
+    if not named:
+        raise ValueError("params is empty: there is nothing to optimize (a spent generator?)")
+    return named
+
+
+def _accepted(slot: _Slot, gradient: Any) -> npt.NDArray[Any]:
+    """The gradient as an array; raises if it, or an array new to the parameter, does not fit."""
+    data = slot.parameter.data
+    if data is not slot.data:
+        if data.shape != slot.shape or data.dtype != slot.dtype:
+            raise ValueError(
+                f"{slot.name} now holds {data.dtype} values of shape {data.shape}, but the "
+                f"optimizer was made for {slot.dtype} and {slot.shape}; make a new optimizer"
+            )
+        slot.x = _flat(slot.name, data)
+        slot.data = data
+    if not isinstance(gradient, np.ndarray):
+        gradient = getattr(gradient, "data", gradient)  # a Tensor, after create_graph=True
+    if not isinstance(gradient, np.ndarray) or gradient.dtype != slot.dtype:
+        given = getattr(gradient, "dtype", type(gradient).__name__)
+        raise TypeError(
+            f"the gradient of {slot.name} is of type {given}, the parameter of {slot.dtype}; "
+            "the two must be equal"
+        )
+    if gradient.shape != slot.shape:
+        raise ValueError(
+            f"the gradient of {slot.name} has shape {gradient.shape}, the parameter "
+            f"{slot.shape}; the two must be equal"
+        )
+    return gradient
+
+
+def _flat(name: str, data: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """A flat view, through which the loop updates the array itself."""
+    if not (data.flags.c_contiguous and data.flags.writeable):
+        raise ValueError(
+            f"{name} is strided, Fortran-ordered or read-only, and cannot be updated in place; "
+            "use Tensor(values, requires_grad=True), which makes a C-ordered copy, or write new "
+            "values with p.data[...] = values"
+        )
+    return data.reshape(-1)
+
+
+def _describe_nonfinite(slot: _Slot, g: npt.NDArray[Any]) -> str:
+    bad = np.flatnonzero(~np.isfinite(g))
+    where = tuple(int(i) for i in np.unravel_index(bad[0], slot.shape))
+    return (
+        f"the gradient of {slot.name} (shape {slot.shape}) holds {g[bad[0]]} at index {where}"
+        f" ({bad.size} of {g.size} elements are not finite); nothing was updated. Lower the "
+        "learning rate or look for the operation that overflows; nonfinite='skip' leaves such "
+        "steps out"
+    )

@@ -1,0 +1,146 @@
+"""Yogi: Adam with a second moment that forgets slowly.
+
+Zaheer, Reddi, Sachan, Kale & Kumar, *Adaptive Methods for Nonconvex Optimization*, NeurIPS 2018.
+In the textbook's notation; only the second line differs from Adam:
+
+    v_t = β₁ v_{t-1} + (1 - β₁) g_t
+    s_t = s_{t-1} + (1 - β₂) sign(g_t² - s_{t-1}) g_t²
+    v̂_t = v_t / (1 - β₁ᵗ)
+    ŝ_t = s_t / (1 - β₂ᵗ)
+    x_t = x_{t-1} - η v̂_t / (√ŝ_t + ε)               all elementwise
+
+Adam's second line is s + (1 - β₂)(g² - s).  Where g² is far above s, Yogi adds (1 - β₂) g², which
+is *more* than Adam adds: it does not stop s from growing.  Where g² is far below s, Yogi takes away
+(1 - β₂) g² only, and Adam (1 - β₂) s: so what Yogi limits is forgetting, and after a burst of
+large gradients its steps stay small for longer.
+
+Which variant
+-------------
+This file follows the textbook: v and s start at 0, both are bias-corrected, ε = 1e-3 is added
+outside the root, and η = 0.01 by default.  `initial_accumulator` sets another s₀.  The first step
+for a gradient of 0.01, in units of η, shows how far the published variants part:
+
+    0.909   this file, the textbook
+    0.293   Optax, pytorch-optimizer: v₀ = s₀ = 1e-6
+    0.154   TensorFlow Addons: s₀ = 1e-6, step η √(1-β₂ᵗ)/(1-β₁ᵗ) v/(√s + ε)
+
+s₀ = 1e-6 alone (``initial_accumulator=1e-6``) comes near Optax's first step.  v₀ stays at 0: with
+another value, parameters would move under zero gradients.  PyTorch has no Yogi.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numba import prange
+
+from optim.loop import coordinatewise, inlinable
+from optim.optimizer import NonFinite, Optimizer, check_betas, check_nonnegative
+
+__all__ = ["Yogi", "yogi_rule"]
+
+
+@inlinable
+def yogi_rule(
+    x: Any, g: Any, v: Any, s: Any,
+    lr: Any, beta1: Any, one_minus_beta1: Any, debias1: Any,
+    one_minus_beta2: Any, debias2: Any, eps: Any,
+) -> tuple[Any, Any, Any]:
+    """One step of one coordinate, or of whole arrays; returns the new x, v and s.
+
+    `debias1` is 1/(1 - β₁ᵗ) and `debias2` 1/(1 - β₂ᵗ).
+
+    Examples
+    --------
+    A small gradient takes little away from a large s (Adam would have left 0.999):
+
+    >>> x, v, s = yogi_rule(1.0, 0.1, 0.0, 1.0, 0.01, 0.9, 0.1, 10.0, 0.001, 1000.0, 0.001)
+    >>> s
+    0.99999
+    """
+    v = beta1 * v + one_minus_beta1 * g
+    s = s + one_minus_beta2 * np.sign(g * g - s) * (g * g)
+    v_hat = v * debias1
+    s_hat = s * debias2
+    x = x - lr * v_hat / (np.sqrt(s_hat) + eps)
+    return x, v, s
+
+
+@coordinatewise
+def yogi_loop(
+    x: Any, g: Any, v: Any, s: Any,
+    lr: Any, beta1: Any, one_minus_beta1: Any, debias1: Any,
+    one_minus_beta2: Any, debias2: Any, eps: Any,
+) -> None:
+    """Apply `yogi_rule` to every coordinate of flat arrays, in place."""
+    for i in prange(x.size):
+        x[i], v[i], s[i] = yogi_rule(
+            x[i], g[i], v[i], s[i],
+            lr, beta1, one_minus_beta1, debias1, one_minus_beta2, debias2, eps,
+        )
+
+
+class Yogi(Optimizer):
+    """Yogi, as in the equations above.
+
+    Parameters
+    ----------
+    params : iterable
+        Parameters, or pairs ``(name, parameter)``.
+    lr : float
+        Learning rate η.
+    betas : (float, float)
+        β₁ and β₂, each in [0, 1).
+    eps : float
+        ε, 0 or above.
+    initial_accumulator : float
+        s₀, 0 or above.
+    nonfinite : {"raise", "skip", "ignore"}
+        What to do about NaN or infinity in a gradient; see `Optimizer`.
+
+    Examples
+    --------
+    >>> from minigrad import Tensor
+    >>> x = Tensor([5.0, -3.0], requires_grad=True)
+    >>> optimizer = Yogi([x], lr=0.3)
+    >>> for _ in range(300):
+    ...     optimizer.zero_grad()
+    ...     (x * x).sum().backward()
+    ...     optimizer.step()
+    >>> bool(abs(x.data).max() < 1e-3)
+    True
+    """
+
+    loop = yogi_loop
+    hyperparameters = ("lr", "betas", "eps", "initial_accumulator")
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-2,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-3,
+        initial_accumulator: float = 0.0,
+        *,
+        nonfinite: NonFinite = "raise",
+    ) -> None:
+        self.betas = check_betas(betas)
+        self.eps = check_nonnegative("eps", eps)
+        self.initial_accumulator = check_nonnegative("initial_accumulator", initial_accumulator)
+        super().__init__(params, lr=lr, nonfinite=nonfinite)
+
+    def initial_state(self) -> dict[str, float]:
+        """v₀ = 0; s₀ is the initial accumulator."""
+        return {"v": 0.0, "s": self.initial_accumulator}
+
+    def coefficients(self, t: int) -> tuple[float, ...]:
+        """η; β₁, 1-β₁, 1/(1-β₁ᵗ); 1-β₂, 1/(1-β₂ᵗ); ε."""
+        beta1, beta2 = self.betas
+        return (
+            self.lr,
+            beta1, 1 - beta1, 1 / (1 - beta1**t),
+            1 - beta2, 1 / (1 - beta2**t),
+            self.eps,
+        )  # fmt: skip
