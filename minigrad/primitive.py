@@ -42,6 +42,7 @@ NOT_DIFFERENTIABLE = frozenset(
 SHAPE_RULES = {
     "matmul": "the last axis of the first must be as long as the second's last axis but one "
     "(its only axis, for a vector)",
+    "affine": "x W + b needs x's last axis as long as W's first, and b as long as W's last",
     "concatenate": "all axes but the one along which they are joined must have equal lengths",
     "reshape": "the number of elements must stay the same",
     "transpose": "every axis must be named exactly once",

@@ -47,7 +47,7 @@ def adam_rule(
     The first step is η long, whatever the gradient's size:
 
     >>> x, v, s = adam_rule(1.0, 5.0, 0.0, 0.0, 0.1, 0.9, 0.1, 10.0, 0.999, 0.001, 1000.0, 0.0)
-    >>> round(x, 12)
+    >>> round(float(x), 12)
     0.9
     """
     v = beta1 * v + one_minus_beta1 * g

@@ -166,7 +166,8 @@ class Optimizer(ABC):
         values = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.hyperparameters)
         lines = [f"{type(self).__name__}({values}, nonfinite={self.nonfinite!r})"]
         for slot in self._slots:
-            lines.append(f"  {slot.name}: shape {slot.shape}, {slot.dtype}, {slot.t} steps")
+            steps = f"{slot.t} step" + "s" * (slot.t != 1)
+            lines.append(f"  {slot.name}: shape {slot.shape}, {slot.dtype}, {steps}")
         return "\n".join(lines)
 
     def _slot(self, name: str, parameter: Parameter) -> _Slot:
@@ -264,7 +265,9 @@ def _accepted(slot: _Slot, gradient: Any) -> npt.NDArray[Any]:
             )
         slot.x = _flat(slot.name, data)
         slot.data = data
-    if not isinstance(gradient, np.ndarray):
+    if isinstance(gradient, np.generic):
+        gradient = np.asarray(gradient)  # NumPy turns arrays without axes into scalars
+    elif not isinstance(gradient, np.ndarray):
         gradient = getattr(gradient, "data", gradient)  # a Tensor, after create_graph=True
     if not isinstance(gradient, np.ndarray) or gradient.dtype != slot.dtype:
         given = getattr(gradient, "dtype", type(gradient).__name__)

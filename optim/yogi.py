@@ -57,7 +57,7 @@ def yogi_rule(
     A small gradient takes little away from a large s (Adam would have left 0.999):
 
     >>> x, v, s = yogi_rule(1.0, 0.1, 0.0, 1.0, 0.01, 0.9, 0.1, 10.0, 0.001, 1000.0, 0.001)
-    >>> s
+    >>> float(s)
     0.99999
     """
     v = beta1 * v + one_minus_beta1 * g

@@ -1,0 +1,105 @@
+"""NumPy's own functions and operators find the table."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from minigrad import Tensor
+
+M = np.arange(6.0).reshape(2, 3) / 4 + 0.25
+
+
+@pytest.fixture
+def t() -> Tensor:
+    return Tensor(M, requires_grad=True)
+
+
+SAME: dict[str, Callable[[Any], Any]] = {
+    "exp": lambda x: np.exp(x),
+    "ufunc of two": lambda x: np.add(x, M),
+    "array on the left": lambda x: M * x,
+    "array divided by": lambda x: M / x,
+    "matrix on the left": lambda x: M.T @ x,
+    "NumPy scalar on the left": lambda x: np.float64(2) * x,
+    "list on the left": lambda x: [1.0, 2.0, 3.0] + x,
+    "power with a number on the left": lambda x: 2.0**x,
+    "sum": lambda x: np.sum(x),
+    "sum, positional axis": lambda x: np.sum(x, 0),
+    "sum, keywords": lambda x: np.sum(x, axis=(0, 1), keepdims=True),
+    "sum, the argument by name": lambda x: np.sum(a=x, axis=1),
+    "add.reduce": lambda x: np.add.reduce(x, axis=1),
+    "mean": lambda x: np.mean(x, axis=-1),
+    "reshape": lambda x: np.reshape(x, (3, 2)),
+    "reshape to one axis": lambda x: np.reshape(x, -1),
+    "transpose": lambda x: np.transpose(x),
+    "transpose, axes": lambda x: np.transpose(x, (1, 0)),
+    "broadcast_to": lambda x: np.broadcast_to(x, (4, 2, 3)),
+    "concatenate": lambda x: np.concatenate([x, M, x], axis=-1),
+    "concatenate, flat": lambda x: np.concatenate((x, M), None),
+    "astype": lambda x: np.astype(x, np.float32),
+    "maximum": lambda x: np.maximum(1.0, x),
+    "matmul": lambda x: np.matmul(x, M.T),
+    "indexing": lambda x: x[:, ::-2],
+    "method sum": lambda x: x.sum(axis=0, keepdims=True),
+    "method mean": lambda x: x.mean(),
+    "method reshape": lambda x: x.reshape(3, -1),
+    "method transpose": lambda x: x.transpose(1, 0),
+    "T": lambda x: x.T,
+    "mT": lambda x: x.mT,
+}
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_numpy_notation_gives_a_recorded_tensor_with_numpys_values(name: str, t: Tensor) -> None:
+    result, expected = SAME[name](t), SAME[name](M)
+    assert isinstance(result, Tensor)
+    assert result.requires_grad
+    np.testing.assert_array_equal(result.data, expected)
+    assert result.dtype == expected.dtype
+    result.sum().backward()
+    assert t.grad.shape == t.shape
+
+
+PLAIN: dict[str, Callable[[Any], Any]] = {
+    "equal": lambda x: np.equal(x, 0.5),
+    "greater": lambda x: np.greater(x, M.mean()),
+    "isfinite": lambda x: np.isfinite(x),
+    "shape": lambda x: np.shape(x),
+    "argmax": lambda x: np.argmax(x, axis=1),
+    "zeros_like": lambda x: np.zeros_like(x),
+}
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_functions_without_a_derivative_give_plain_arrays(name: str, t: Tensor) -> None:
+    result = PLAIN[name](t)
+    assert not isinstance(result, Tensor)
+    np.testing.assert_array_equal(result, PLAIN[name](M))
+
+
+UNKNOWN: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "ufunc": (lambda x: np.arctan2(x, 1.0), r"numpy\.arctan2"),
+    "function": (lambda x: np.median(x), r"numpy\.median"),
+    "function of a sub-package": (lambda x: np.fft.fft(x), r"numpy\.fft\.fft"),
+    "ufunc method": (lambda x: np.multiply.reduce(x), r"numpy\.multiply\.reduce"),
+    "option": (lambda x: np.sum(x, dtype=np.float32), "with dtype="),
+    "ufunc option": (lambda x: np.add(x, 1, where=M > 1), "with where="),
+}
+
+
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_what_the_table_lacks_is_named(name: str, t: Tensor) -> None:
+    call, named = UNKNOWN[name]
+    with pytest.raises(TypeError, match=named + r".*primitives\.py has no such row"):
+        call(t)
+
+
+def test_error_result_into_an_existing_array(t: Tensor) -> None:
+    total = np.zeros((2, 3))
+    with pytest.raises(TypeError, match=r"a = a \+ t"):
+        total += t  # type: ignore[arg-type]
+    np.testing.assert_array_equal(total, 0.0)
+    with pytest.raises(TypeError, match="array that exists"):
+        np.exp(t, out=total)

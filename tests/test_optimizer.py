@@ -1,0 +1,253 @@
+"""What all optimizers share: bad input, atomic steps, what a user sees."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from minigrad import Tensor, nn
+from optim import SGD, Adam, Yogi
+from optim.loop import PARALLEL_FROM, all_finite
+
+OPTIMIZERS = [SGD, Adam, Yogi]
+
+
+def parameter(values: Any = (1.0, 2.0), gradient: Any = None) -> Tensor:
+    x = Tensor(values, requires_grad=True)
+    x.grad = gradient if gradient is None else np.asarray(gradient)
+    return x
+
+
+BAD_VALUES: list[tuple[Any, dict[str, Any], str]] = [
+    (c, {"lr": lr}, "lr=.*above 0")
+    for c in OPTIMIZERS
+    for lr in (0.0, -1e-3, float("nan"), float("inf"))
+] + [
+    (c, options, match)
+    for c in (Adam, Yogi)
+    for options, match in (
+        ({"betas": (1.0, 0.999)}, "β1"),
+        ({"betas": (0.9, 1.5)}, "β2"),
+        ({"betas": (0.9, -0.1)}, "β2"),
+        ({"betas": (0.9, float("nan"))}, "β2"),
+        ({"betas": (0.9,)}, "two numbers"),
+        ({"betas": (0.9, 0.99, 0.999)}, "two numbers"),
+        ({"eps": -1e-8}, "eps=.*0 or above"),
+        ({"eps": float("inf")}, "eps=.*finite"),
+    )
+] + [
+    (Yogi, {"initial_accumulator": -1.0}, "initial_accumulator"),
+    (Adam, {"nonfinite": "warn"}, "'raise', 'skip', 'ignore'"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("optimizer_class", "options", "match"), BAD_VALUES)
+def test_error_hyperparameter_out_of_range(
+    optimizer_class: Any, options: dict[str, Any], match: str
+) -> None:
+    with pytest.raises(ValueError, match=match):
+        optimizer_class([parameter()], **options)
+
+
+def test_error_learning_rate_set_out_of_range_later() -> None:
+    optimizer = Adam([parameter()], lr=0.1)
+    with pytest.raises(ValueError, match="lr=-1"):
+        optimizer.lr = -1
+    assert optimizer.lr == 0.1
+
+
+BAD_PARAMETERS: list[tuple[Callable[[], Any], type[Exception], str]] = [
+    (lambda: [], ValueError, "empty"),
+    (lambda: iter(()), ValueError, "spent generator"),
+    (lambda: parameter(), TypeError, r"\[w\]"),
+    (lambda: np.ones(3), TypeError, r"\[w\]"),
+    (lambda: [parameter(), np.ones(3)], TypeError, "parameter 1 is of type ndarray"),
+    (lambda: [None], TypeError, "parameter 0 is of type NoneType"),
+    (lambda: ["w"], TypeError, "parameter 0 is of type str"),
+    (lambda: [Tensor(np.arange(3))], TypeError, "int64: accepted are float32 and float64"),
+    (lambda: [Tensor(np.ones(2, np.float16), True)], TypeError, "float16: accepted"),
+    (lambda: [Tensor([1.0])], ValueError, "requires_grad=False"),
+    (lambda: [parameter() * 2.0], ValueError, "result of an operation"),
+    (lambda: [parameter()] * 2, ValueError, "parameter 1 is parameter 0 again"),
+]
+
+
+@pytest.mark.parametrize("optimizer_class", OPTIMIZERS)
+@pytest.mark.parametrize(("make", "error", "match"), BAD_PARAMETERS)
+def test_error_parameters(
+    optimizer_class: Any, make: Callable[[], Any], error: type[Exception], match: str
+) -> None:
+    with pytest.raises(error, match=match):
+        optimizer_class(make())
+
+
+def test_error_parameter_is_named_where_it_has_a_name() -> None:
+    net = nn.Sequential(nn.Linear(2, 1, rng=np.random.default_rng(0)))
+    optimizer = Adam(net.named_parameters())
+    for p in net.parameters():
+        p.grad = np.full(p.shape, np.nan)
+    with pytest.raises(FloatingPointError, match=r"parameter 0 \('layers\.0\.weight'\)"):
+        optimizer.step()
+
+
+# Steps that cannot be made change nothing
+
+
+def snapshot(optimizer: Any, parameters: list[Tensor]) -> list[Any]:
+    slots = optimizer._slots
+    return [p.data.tolist() for p in parameters] + [
+        (slot.t, [array.tolist() for array in slot.state]) for slot in slots
+    ]
+
+
+BAD_GRADIENTS: list[tuple[Any, type[Exception], str]] = [
+    (np.ones(3), ValueError, r"parameter 1 has shape \(3,\), the parameter \(2,\)"),
+    (np.ones((2, 1)), ValueError, r"has shape \(2, 1\)"),
+    (np.ones(1), ValueError, r"has shape \(1,\)"),
+    (np.ones(2, np.float32), TypeError, "of type float32, the parameter of float64"),
+    (np.ones(2, int), TypeError, "of type int64"),
+    ([1.0, 1.0], TypeError, "of type list"),
+    (np.array([1.0, np.nan]), FloatingPointError, r"parameter 1 .*holds nan at index \(1,\)"),
+    (np.array([-np.inf, 1.0]), FloatingPointError, r"holds -inf at index \(0,\)"),
+]
+
+
+@pytest.mark.parametrize("optimizer_class", OPTIMIZERS)
+@pytest.mark.parametrize(("gradient", "error", "match"), BAD_GRADIENTS)
+def test_error_gradient_and_nothing_has_changed(
+    optimizer_class: Any, gradient: Any, error: type[Exception], match: str
+) -> None:
+    parameters = [parameter(gradient=[1.0, 1.0]), parameter(gradient=[1.0, 1.0])]
+    optimizer = optimizer_class(parameters)
+    optimizer.step()
+    before = snapshot(optimizer, parameters)
+    parameters[1].grad = gradient
+    with pytest.raises(error, match=match):
+        optimizer.step()
+    assert snapshot(optimizer, parameters) == before
+
+
+@pytest.mark.parametrize("optimizer_class", OPTIMIZERS)
+def test_error_step_without_any_gradient(optimizer_class: Any) -> None:
+    with pytest.raises(RuntimeError, match=r"no gradient in any of 2.*backward"):
+        optimizer_class([parameter(), parameter()]).step()
+
+
+def test_skip_leaves_the_whole_step_out_and_counts_it() -> None:
+    parameters = [parameter(gradient=[1.0, 1.0]), parameter(gradient=[1.0, np.inf])]
+    optimizer = Adam(parameters, nonfinite="skip")
+    before = snapshot(optimizer, parameters)
+    optimizer.step()
+    assert snapshot(optimizer, parameters) == before
+    assert optimizer.skipped == 1
+    parameters[1].grad = np.ones(2)
+    optimizer.step()
+    assert snapshot(optimizer, parameters) != before
+    assert optimizer.skipped == 1
+
+
+def test_ignore_lets_nan_into_the_parameter() -> None:
+    x = parameter(gradient=[1.0, np.nan])
+    Adam([x], nonfinite="ignore").step()
+    assert np.isnan(x.data).tolist() == [False, True]
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("size", [1, 17, PARALLEL_FROM + 3])
+def test_one_bad_element_is_found_wherever_it_is(size: int, dtype: Any, bad: float) -> None:
+    x = np.full(size, np.finfo(dtype).max, dtype)
+    assert all_finite(x)
+    for place in (0, size // 2, size - 1):
+        x[:] = 1
+        x[place] = bad
+        assert not all_finite(x)
+    assert all_finite(x[:0])
+
+
+# Arrays of every kind
+
+
+@pytest.mark.parametrize("optimizer_class", OPTIMIZERS)
+def test_parameters_of_any_rank_and_order_are_updated_like_flat_ones(optimizer_class: Any) -> None:
+    rng = np.random.default_rng(0)
+    values, gradient = rng.standard_normal((2, 3, 4)), rng.standard_normal((2, 3, 4))
+    flat = parameter(values.ravel(), gradient.ravel())
+    shaped = parameter(np.asfortranarray(values), np.asfortranarray(gradient))
+    scalar, empty = parameter(1.0, 1.0), parameter(np.zeros((0, 3)), np.zeros((0, 3)))
+    for p in (flat, shaped, scalar, empty):
+        optimizer_class([p], lr=0.1).step()
+    np.testing.assert_array_equal(shaped.data.ravel(), flat.data)
+    assert scalar.item() != 1.0
+
+
+def test_the_array_itself_is_updated_not_a_copy() -> None:
+    x = parameter(gradient=[1.0, 1.0])
+    array = x.data
+    SGD([x], lr=1.0).step()
+    assert array.tolist() == [0.0, 1.0]
+
+
+def test_a_parameter_may_get_a_new_array_of_the_same_kind() -> None:
+    x = parameter(gradient=[1.0, 1.0])
+    optimizer = SGD([x], lr=1.0)
+    x.data = np.array([5.0, 6.0])
+    optimizer.step()
+    assert x.data.tolist() == [4.0, 5.0]
+
+
+@pytest.mark.parametrize(
+    ("array", "match"),
+    [
+        (np.ones(3), "make a new optimizer"),
+        (np.ones(2, np.float32), "make a new optimizer"),
+        (np.ones(4)[::2], r"p\.data\[\.\.\.\]"),
+    ],
+)
+def test_error_a_parameter_got_an_array_that_does_not_fit(array: Any, match: str) -> None:
+    x = parameter(gradient=[1.0, 1.0])
+    optimizer = SGD([x])
+    x.data = array
+    with pytest.raises(ValueError, match=match):
+        optimizer.step()
+
+
+def test_a_gradient_that_is_a_tensor_is_used_by_value() -> None:
+    x = parameter([1.0, 2.0])
+    (x * x).sum().backward(create_graph=True)
+    SGD([x], lr=0.5).step()
+    assert x.data.tolist() == [0.0, 0.0]
+
+
+# What a user sees
+
+
+def test_zero_grad_forgets_all_gradients() -> None:
+    parameters = [parameter(gradient=[1.0, 1.0]), parameter()]
+    Adam(parameters).zero_grad()
+    assert [p.grad for p in parameters] == [None, None]
+
+
+def test_repr_shows_hyperparameters_and_parameters() -> None:
+    x = parameter(gradient=[1.0, 1.0])
+    optimizer = Yogi([x], lr=0.1)
+    optimizer.step()
+    assert repr(optimizer) == (
+        "Yogi(lr=0.1, betas=(0.9, 0.999), eps=0.001, initial_accumulator=0.0, nonfinite='raise')\n"
+        "  parameter 0: shape (2,), float64, 1 step"
+    )
+
+
+def test_defaults_are_the_ecosystems() -> None:
+    adam, yogi, sgd = Adam([parameter()]), Yogi([parameter()]), SGD([parameter()])
+    assert (adam.lr, adam.betas, adam.eps) == (1e-3, (0.9, 0.999), 1e-8)
+    assert (yogi.lr, yogi.betas, yogi.eps, yogi.initial_accumulator) == (0.01, (0.9, 0.999), 1e-3, 0)
+    assert sgd.lr == 1e-3
+
+
+def test_numpy_and_integer_learning_rates_count_as_the_number_they_are() -> None:
+    for lr in (1, np.float64(1.0), np.float32(1.0)):
+        x = parameter(gradient=[1.0, 1.0])
+        SGD([x], lr=lr).step()
+        assert x.data.tolist() == [0.0, 1.0]

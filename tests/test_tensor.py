@@ -1,0 +1,380 @@
+"""The node and the walk: what a gradient is, where it goes, what is kept alive."""
+
+import copy
+import gc
+import pickle
+import threading
+import weakref
+from typing import Any
+
+import numpy as np
+import pytest
+
+from minigrad import Tensor, backpropagate, enable_grad, no_grad
+
+
+def parameter(values: Any) -> Tensor:
+    return Tensor(values, requires_grad=True)
+
+
+# The walk
+
+
+def test_a_shared_node_reports_once_with_the_sum_of_its_consumers() -> None:
+    a = parameter(1.0)
+    b = a + a
+    c = b + b
+    c.backward()
+    assert a.grad == 4.0
+
+
+def test_diamond_with_arms_of_different_length() -> None:
+    x = parameter(3.0)
+    y = x * x
+    long_arm = ((y + 1.0) * 2.0) ** 2
+    (long_arm + y).backward()
+    assert x.grad == (2 * (2 * (9.0 + 1)) * 2 + 1) * 2 * 3.0
+
+
+def test_order_of_creation_of_consumers_does_not_matter() -> None:
+    def gradient(swap: bool) -> Any:
+        x = parameter(0.5)
+        shared = x * x
+        parts = [lambda: shared * 3.0, lambda: shared.sum() ** 2]
+        made = [make() for make in (reversed(parts) if swap else parts)]
+        (made[0] + made[1]).backward()
+        return x.grad
+
+    assert gradient(swap=False) == gradient(swap=True)
+
+
+def test_a_chain_of_100_000_operations_goes_backward_and_is_freed() -> None:
+    x = parameter(1.0)
+    z = x
+    for _ in range(100_000):
+        z = z + 1.0
+    z.backward()
+    assert x.grad == 1.0
+    del z  # the recursion limit of deallocation would show here
+
+
+def test_a_second_backward_adds_the_same_gradient_again() -> None:
+    x = parameter([1.0, 2.0])
+    loss = (x * x).sum()
+    loss.backward()
+    loss.backward()
+    np.testing.assert_array_equal(x.grad, [4.0, 8.0])
+
+
+def test_a_leaf_is_its_own_graph() -> None:
+    x = parameter(2.0)
+    x.backward()
+    assert x.grad == 1.0
+
+
+def test_backward_from_a_non_scalar_with_a_gradient() -> None:
+    x = parameter([1.0, 2.0])
+    (x * x).backward([1.0, 10.0])
+    np.testing.assert_array_equal(x.grad, [2.0, 40.0])
+
+
+def test_targets_can_be_inner_nodes_and_stop_the_walk() -> None:
+    x = parameter(3.0)
+    y = x * x
+    z = y * 2.0
+    found = backpropagate(z, targets=[y])
+    assert list(found) == [y]
+    assert found[y] == 2.0
+    assert x.grad is None
+
+
+def test_create_graph_gives_gradients_that_can_be_differentiated_again() -> None:
+    x = parameter(2.0)
+    (x**3).backward(create_graph=True)
+    first, x.grad = x.grad, None
+    assert isinstance(first, Tensor)
+    first.backward(create_graph=True)
+    second, x.grad = x.grad, None
+    second.backward()
+    assert (first.item(), second.item(), float(x.grad)) == (12.0, 12.0, 6.0)
+
+
+# Whose array a gradient is
+
+
+def test_two_leaves_never_share_one_gradient_array() -> None:
+    x, y = parameter([1.0, 2.0]), parameter([3.0, 4.0])
+    (x + y).sum().backward()
+    x.grad[0] = 99.0
+    assert y.grad[0] == 1.0
+
+
+def test_the_given_gradient_is_copied() -> None:
+    x = parameter([1.0, 2.0])
+    seed = np.array([1.0, 1.0])
+    (+x).backward(seed)
+    x.grad[0] = 99.0
+    assert seed[0] == 1.0
+
+
+def test_with_create_graph_a_gradient_is_no_alias_either() -> None:
+    x, y = parameter([1.0]), parameter([2.0])
+    (x + y).sum().backward(create_graph=True)
+    assert x.grad is not y.grad
+    assert not np.shares_memory(x.grad.data, y.grad.data)
+
+
+def test_accumulation_leaves_an_array_that_someone_kept_alone() -> None:
+    x = parameter([1.0])
+    (x * 2.0).sum().backward()
+    kept = x.grad
+    (x * 2.0).sum().backward()
+    assert (kept[0], x.grad[0]) == (2.0, 4.0)
+
+
+def test_gradients_are_c_ordered_whatever_the_operation() -> None:
+    x = parameter(np.ones((3, 4)))
+    (x.T @ np.ones((3, 2))).sum().backward()
+    assert x.grad.flags.c_contiguous
+
+
+def test_a_parameter_owns_its_values_and_other_tensors_share_them() -> None:
+    values = np.ones(3)
+    assert not np.shares_memory(parameter(values).data, values)
+    assert np.shares_memory(Tensor(values).data, values)
+
+
+def test_rebinding_data_between_forward_and_backward_does_not_change_the_gradient() -> None:
+    x = parameter(3.0)
+    loss = x * x
+    x.data = np.array(100.0)
+    loss.backward()
+    assert x.grad == 6.0
+
+
+# dtype
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_python_numbers_do_not_promote(dtype: Any) -> None:
+    x = parameter(np.array([0.5, 2.0], dtype))
+    expressions = [2 * x, x + 1, 1 - x, x / 3, 2.0**x, x**2, x**0.5, -x, x.sum(), x.mean(), x @ x]
+    assert {z.dtype for z in expressions} == {np.dtype(dtype)}
+    for z in expressions:
+        x.grad = None
+        z.sum().backward()
+        assert x.grad.dtype == dtype
+
+
+def test_a_gradient_has_its_parameters_dtype_also_when_the_result_was_promoted() -> None:
+    x, y = parameter(np.ones(2, np.float32)), parameter(np.ones(2, np.float64))
+    z = x * y
+    assert z.dtype == np.float64
+    z.sum().backward()
+    assert (x.grad.dtype, y.grad.dtype) == (np.float32, np.float64)
+    x.grad = y.grad = None
+    (x * y).sum().backward(create_graph=True)
+    assert (x.grad.dtype, y.grad.dtype) == (np.float32, np.float64)
+
+
+# Recording
+
+
+def test_no_grad_records_nothing_and_nests() -> None:
+    x = parameter(1.0)
+    with no_grad():
+        assert not (x * 2.0).requires_grad
+        with enable_grad():
+            assert (x * 2.0).requires_grad
+        assert not (x * 2.0).requires_grad
+    assert (x * 2.0).requires_grad
+
+
+def test_no_grad_as_a_decorator_also_when_the_function_raises() -> None:
+    x = parameter(1.0)
+
+    @no_grad()
+    def evaluate(fail: bool) -> Tensor:
+        if fail:
+            raise KeyError
+        return x * 2.0
+
+    assert not evaluate(False).requires_grad
+    with pytest.raises(KeyError):
+        evaluate(True)
+    assert (x * 2.0).requires_grad
+
+
+def test_no_grad_in_one_thread_leaves_another_recording() -> None:
+    x = parameter(1.0)
+    inside, done = threading.Event(), threading.Event()
+    seen = []
+
+    def other() -> None:
+        inside.wait(10)
+        seen.append((x * 2.0).requires_grad)
+        done.set()
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    with no_grad():
+        inside.set()
+        done.wait(10)
+    thread.join()
+    assert seen == [True]
+
+
+def test_detach_shares_values_and_stops_the_gradient() -> None:
+    w = parameter([3.0])
+    constant = w.detach()
+    assert np.shares_memory(constant.data, w.data)
+    (w * constant).sum().backward()
+    np.testing.assert_array_equal(w.grad, [3.0])
+
+
+def test_constants_get_no_gradient() -> None:
+    x, constant = parameter(2.0), Tensor(3.0)
+    (x * constant).backward()
+    assert constant.grad is None
+
+
+# Memory
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_without_the_collector_a_graph_is_gone_when_its_loss_is(create_graph: bool) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        x = parameter(np.ones(3))
+        inner: Any = np.exp(x * 2.0)
+        loss = (inner @ inner).sum()
+        loss.backward(create_graph=create_graph)
+        nodes = [weakref.ref(inner), weakref.ref(loss), weakref.ref(inner.parents[0])]
+        x.grad = None
+        del inner, loss
+        assert [node() for node in nodes] == [None, None, None]
+    finally:
+        gc.enable()
+
+
+# Behaviour of the object
+
+
+def test_identity_makes_tensors_usable_as_keys() -> None:
+    x, y = Tensor(1.0), Tensor(1.0)
+    assert len({x: 1, y: 2}) == 2
+    assert x != y
+
+
+def test_comparisons_give_plain_boolean_arrays() -> None:
+    x = parameter([1.0, 2.0, 3.0])
+    for result, expected in (
+        (x > 2.0, [False, False, True]),
+        (x >= Tensor([2.0, 2.0, 2.0]), [False, True, True]),
+        (2.0 > x, [True, False, False]),
+        (x <= 1, [True, False, False]),
+        (np.equal(x, [1.0, 0.0, 3.0]), [True, False, True]),
+    ):
+        assert type(result) is np.ndarray
+        assert result.tolist() == expected
+
+
+def test_repr_shows_the_values_and_how_they_came_about() -> None:
+    x = parameter([1.0, 2.0])
+    assert repr(x) == "Tensor([1., 2.], requires_grad=True)"
+    assert repr(x * 2) == "Tensor([2., 4.], op=multiply)"
+    assert repr(Tensor([1.0])) == "Tensor([1.])"
+
+
+def test_numbers_can_be_taken_out_and_formatted() -> None:
+    x = parameter(0.24349)
+    assert f"{x * 1:.3f}" == "0.243"
+    assert float(x) == x.item() == 0.24349
+    assert f"{Tensor([1.0])}" == "Tensor([1.])"
+
+
+def test_iteration_and_length_follow_the_first_axis() -> None:
+    x = parameter([[1.0, 2.0], [3.0, 4.0]])
+    first, second = x
+    assert len(x) == 2
+    (first * second).sum().backward()
+    np.testing.assert_array_equal(x.grad, [[3.0, 4.0], [1.0, 2.0]])
+
+
+def test_a_leaf_can_be_copied_and_pickled_and_a_graph_cannot() -> None:
+    x = parameter([1.0])
+    for twin in (copy.deepcopy(x), pickle.loads(pickle.dumps(x))):
+        assert twin.requires_grad
+        assert not np.shares_memory(twin.data, x.data)
+    with pytest.raises(TypeError, match="detach"):
+        copy.deepcopy(x * 2)
+
+
+# Errors say what to do
+
+
+def test_error_backward_of_a_non_scalar() -> None:
+    with pytest.raises(ValueError, match=r"shape \(2,\) needs gradient=.*\.sum\(\)"):
+        (parameter([1.0, 2.0]) * 2).backward()
+
+
+def test_error_gradient_of_another_shape() -> None:
+    x = parameter([1.0, 2.0])
+    with pytest.raises(ValueError, match=r"shape \(2,\) was given a gradient of shape \(3,\)"):
+        (x * 2).backward(np.ones(3))
+    assert x.grad is None
+
+
+def test_error_backward_without_a_graph() -> None:
+    with pytest.raises(RuntimeError, match="requires_grad=True"):
+        Tensor(1.0).backward()
+
+
+@pytest.mark.parametrize("values", [3, [1, 2], True, np.arange(3)])
+def test_error_requires_grad_on_integers(values: Any) -> None:
+    with pytest.raises(TypeError, match=r"floating-point.*3\.0 for 3"):
+        parameter(values)
+
+
+@pytest.mark.parametrize("values", ["text", 1j, [None]])
+def test_error_values_that_are_no_real_numbers(values: Any) -> None:
+    with pytest.raises(TypeError, match="real numbers"):
+        Tensor(values)
+
+
+def test_error_tensor_of_a_tensor() -> None:
+    with pytest.raises(TypeError, match="detach"):
+        Tensor(Tensor(1.0))  # type: ignore[arg-type]
+
+
+def test_error_item_assignment_and_in_place_operators() -> None:
+    x = parameter([1.0, 2.0])
+    with pytest.raises(TypeError, match=r"t\.data"):
+        x[0] = 3.0
+    with pytest.raises(TypeError, match=r"t = t \+ u"):
+        x += 1.0
+    with pytest.raises(TypeError, match=r"t = t \+ u"):
+        x @= 1.0
+    np.testing.assert_array_equal(x.data, [1.0, 2.0])
+
+
+def test_error_matmul_names_both_shapes() -> None:
+    with pytest.raises(ValueError, match=r"matmul of shape \(2, 3\) and \(4, 1\): the last axis"):
+        parameter(np.ones((2, 3))) @ np.ones((4, 1))
+
+
+def test_error_broadcast_names_operation_and_shapes() -> None:
+    with pytest.raises(ValueError, match=r"add of shape \(2,\) and \(3,\)"):
+        parameter([1.0, 2.0]) + np.ones(3)
+
+
+def test_error_item_of_several_elements() -> None:
+    with pytest.raises(ValueError, match=r"shape \(2,\)"):
+        parameter([1.0, 2.0]).item()
+
+
+def test_error_bare_array_of_a_tensor_in_a_graph() -> None:
+    with pytest.raises(TypeError, match=r"t\.data"):
+        np.asarray(parameter([1.0]))
+    assert np.asarray(Tensor([1.0])).tolist() == [1.0]
