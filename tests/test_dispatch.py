@@ -23,7 +23,7 @@ SAME: dict[str, Callable[[Any], Any]] = {
     "array divided by": lambda x: M / x,
     "matrix on the left": lambda x: M.T @ x,
     "NumPy scalar on the left": lambda x: np.float64(2) * x,
-    "list on the left": lambda x: [1.0, 2.0, 3.0] + x,
+    "list on the left": lambda x: [1.0, 2.0, 3.0] * x,
     "power with a number on the left": lambda x: 2.0**x,
     "sum": lambda x: np.sum(x),
     "sum, positional axis": lambda x: np.sum(x, 0),
@@ -99,7 +99,7 @@ def test_what_the_table_lacks_is_named(name: str, t: Tensor) -> None:
 def test_error_result_into_an_existing_array(t: Tensor) -> None:
     total = np.zeros((2, 3))
     with pytest.raises(TypeError, match=r"a = a \+ t"):
-        total += t  # type: ignore[arg-type]
+        total += t
     np.testing.assert_array_equal(total, 0.0)
     with pytest.raises(TypeError, match="array that exists"):
         np.exp(t, out=total)

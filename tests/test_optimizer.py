@@ -242,7 +242,8 @@ def test_repr_shows_hyperparameters_and_parameters() -> None:
 def test_defaults_are_the_ecosystems() -> None:
     adam, yogi, sgd = Adam([parameter()]), Yogi([parameter()]), SGD([parameter()])
     assert (adam.lr, adam.betas, adam.eps) == (1e-3, (0.9, 0.999), 1e-8)
-    assert (yogi.lr, yogi.betas, yogi.eps, yogi.initial_accumulator) == (0.01, (0.9, 0.999), 1e-3, 0)
+    assert (yogi.lr, yogi.betas, yogi.eps) == (0.01, (0.9, 0.999), 1e-3)
+    assert yogi.initial_accumulator == 0.0
     assert sgd.lr == 1e-3
 
 

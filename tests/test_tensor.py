@@ -5,6 +5,7 @@ import gc
 import pickle
 import threading
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,7 @@ def test_order_of_creation_of_consumers_does_not_matter() -> None:
     def gradient(swap: bool) -> Any:
         x = parameter(0.5)
         shared = x * x
-        parts = [lambda: shared * 3.0, lambda: shared.sum() ** 2]
+        parts: list[Callable[[], Any]] = [lambda: shared * 3.0, lambda: shared.sum() ** 2]
         made = [make() for make in (reversed(parts) if swap else parts)]
         (made[0] + made[1]).backward()
         return x.grad
@@ -272,7 +273,7 @@ def test_comparisons_give_plain_boolean_arrays() -> None:
     for result, expected in (
         (x > 2.0, [False, False, True]),
         (x >= Tensor([2.0, 2.0, 2.0]), [False, True, True]),
-        (2.0 > x, [True, False, False]),
+        (np.float64(2.0) > x, [True, False, False]),
         (x <= 1, [True, False, False]),
         (np.equal(x, [1.0, 0.0, 3.0]), [True, False, True]),
     ):
@@ -345,7 +346,7 @@ def test_error_values_that_are_no_real_numbers(values: Any) -> None:
 
 def test_error_tensor_of_a_tensor() -> None:
     with pytest.raises(TypeError, match="detach"):
-        Tensor(Tensor(1.0))  # type: ignore[arg-type]
+        Tensor(Tensor(1.0))
 
 
 def test_error_item_assignment_and_in_place_operators() -> None:
