@@ -104,8 +104,9 @@ def airfoil(path: str | os.PathLike[str] | None = None) -> Regression:
     content = place.read_bytes()
     if not AIRFOIL.matches(content):
         raise DataError(
-            f"{place} is not the published airfoil file: {_what_is_wrong(content)}. Delete it "
-            "and run 'python -m datasets fetch airfoil'"
+            f"{place} is not the published airfoil file: {_what_is_wrong(content)}. "
+            "'python -m datasets fetch airfoil' gets it into the user's cache, which is searched "
+            "after $MINIGRAD_DATA"
         )
     table = np.loadtxt(content.decode("ascii").splitlines(), delimiter="\t")
     return _regression(table, f"airfoil self-noise (NASA), {place}")
@@ -164,4 +165,6 @@ def _what_is_wrong(content: bytes) -> str:
                 return f"line {number}, field {column} is {text.strip()}"
     if len(lines) != ROWS:
         return f"it has {len(lines)} lines instead of {ROWS}"
+    if AIRFOIL.matches(content.replace(b"\n", b"\r\n")):
+        return "its line ends were changed from CRLF to LF, and so its checksum"
     return "its numbers are well-formed, but its checksum (sha256) is another"

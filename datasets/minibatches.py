@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator
 from typing import Any
 
@@ -34,6 +35,8 @@ def minibatches(
     ------
     ValueError
         At the call, if the lengths differ or are 0, or `batch_size` is below 1.
+    TypeError
+        If `batch_size` is no whole number.
 
     Examples
     --------
@@ -46,7 +49,7 @@ def minibatches(
         raise ValueError(f"X has {n} examples and y {len(y)}; every example needs its target")
     if n == 0:
         raise ValueError("X and y are empty: there is no batch to draw")
-    if batch_size < 1:
+    if operator.index(batch_size) < 1:
         raise ValueError(f"batch_size={batch_size}: accepted is a whole number from 1")
     order = rng.permutation(n)
     return _slices(X[order], y[order], batch_size)

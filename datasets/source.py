@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import os
-import tempfile
 import urllib.request
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,7 +58,7 @@ class Source:
             name must not pass for "no data".
         """
         if path is not None:
-            given = Path(path).expanduser()
+            given = Path(path)
             place = given / self.filename if given.is_dir() else given
             if not place.is_file():
                 raise FileNotFoundError(
@@ -67,16 +66,17 @@ class Source:
                     f"'python -m datasets fetch {self.name}'"
                 )
             return place
-        places = [cache_folder() / self.filename]
         if variable := os.environ.get("MINIGRAD_DATA"):
-            folder = Path(variable).expanduser()
+            folder = Path(variable)
             if not folder.is_dir():
                 raise FileNotFoundError(
                     f"MINIGRAD_DATA is set to {folder}, which is not a folder; set it to a folder "
                     "with data files, or unset it"
                 )
-            places.insert(0, folder / self.filename)
-        return next((place for place in places if place.is_file()), None)
+            if (folder / self.filename).is_file():
+                return folder / self.filename
+        place = cache_folder() / self.filename
+        return place if place.is_file() else None
 
     def matches(self, content: bytes) -> bool:
         """Whether these are the published bytes."""
@@ -103,8 +103,8 @@ class Source:
         for url in self.urls:
             try:
                 content = _download(url, progress)
-            except OSError as error:
-                failures.append(f"{url}: {error}")
+            except (OSError, http.client.HTTPException, ValueError) as error:
+                failures.append(f"{url}: {error or type(error).__name__}")
                 continue
             if not self.matches(content):
                 failures.append(f"{url}: {len(content)} bytes with another checksum")
@@ -140,13 +140,9 @@ def _download(url: str, progress: Callable[[int, int | None], None] | None) -> b
 
 def _write_whole(target: Path, content: bytes) -> None:
     """Write to a temporary name and rename, so that `target` is never half a file."""
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    temporary = Path(name)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
+        temporary.write_bytes(content)
         temporary.replace(target)
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink()
-        raise
+    finally:
+        temporary.unlink(missing_ok=True)

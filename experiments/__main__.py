@@ -8,6 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from experiments import RESULTS
+
 EXPERIMENTS = {
     "adam": "the section's Adam, from scratch and concise, on the airfoil data",
     "yogi": "the section's Yogi on the same batches",
@@ -51,12 +53,13 @@ def _run(names: list[str], arguments: argparse.Namespace) -> None:
         if not arguments.show:
             mpl.use("agg")
         from datasets import airfoil
-        from experiments.report import prepare_folder, report
+        from experiments.report import report
 
-        prepare_folder(arguments.out)
-        runs = {name: importlib.import_module(f"experiments.{name}").run for name in section}
-        data = airfoil(arguments.data)
-        report(runs, data, arguments.seed, arguments.out, show=arguments.show)
+        found = {name: importlib.import_module(f"experiments.{name}") for name in section}
+        report(
+            {name: module.EXPERIMENT for name, module in found.items()},
+            airfoil(arguments.data), arguments.seed, arguments.out, show=arguments.show,
+        )  # fmt: skip
     if "speed" in names:
         from datasets import airfoil
         from experiments.speed.table import speed_table
@@ -73,7 +76,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("names", nargs="*", metavar="name", help="experiments; adam yogi if none")
     parser.add_argument("--list", action="store_true", help="list the experiments and stop")
-    parser.add_argument("--seed", type=int, default=0, help="of weights and batches (default 0)")
+    parser.add_argument(
+        "--seed", type=_seed, default=1, metavar="N",
+        help="of the initial weights and the batches, 0 or above (default: 1)",
+    )  # fmt: skip
     parser.add_argument(
         "--data",
         metavar="PATH",
@@ -81,11 +87,17 @@ def _parser() -> argparse.ArgumentParser:
         "user's cache are searched, and the stand-in serves where there is no file",
     )
     parser.add_argument(
-        "--out", type=Path, default=Path("results"), metavar="DIR",
-        help="folder for the figure (default: results)",
+        "--out", type=Path, default=RESULTS, metavar="DIR",
+        help=f"folder for the figure (default: {RESULTS})",
     )  # fmt: skip
     parser.add_argument("--show", action="store_true", help="also open the figure in a window")
     return parser
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number, 0 or above")
+    return int(text)
 
 
 if __name__ == "__main__":

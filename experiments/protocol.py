@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,13 +17,29 @@ from optim import Optimizer
 
 __all__ = [
     "BATCH_SIZE", "EVALUATE_EVERY", "LEARNING_RATE",
-    "Curve", "compile_ahead", "full_loss", "largest_difference", "least_squares_loss", "start",
-    "train",
+    "Curve", "Experiment", "compile_ahead", "full_loss", "largest_difference",
+    "least_squares_loss", "start", "train",
 ]  # fmt: skip
 
 BATCH_SIZE = 10
 LEARNING_RATE = 0.01
 EVALUATE_EVERY = 200  # examples
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What a script offers to ``python -m experiments``.
+
+    Attributes
+    ----------
+    run : callable
+        ``run(data, seed)`` yields a `Curve` as each training is done.
+    check : callable
+        ``check(data, seed)`` holds the library against the equations; returns a sentence.
+    """
+
+    run: Callable[[Regression, int], Iterable[Curve]]
+    check: Callable[[Regression, int], str]
 
 
 @dataclass
@@ -42,8 +58,6 @@ class Curve:
         ½ mean squared error over all examples at those times.
     seconds_per_epoch : float
         Time in training steps; evaluations do not count.
-    note : str
-        What else was found.
     """
 
     method: str
@@ -51,7 +65,6 @@ class Curve:
     epochs: list[float] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
     seconds_per_epoch: float = float("nan")
-    note: str = ""
 
 
 def train(
@@ -72,7 +85,7 @@ def train(
     step : callable
         ``step(X, y)`` makes one update from one batch.
     loss : callable
-        The loss over all examples, evaluated every 200 examples outside the timer.
+        The loss over all examples, evaluated every 200 examples and at the end, outside the timer.
     data : Regression
         Training examples.
     epochs : int
@@ -93,7 +106,7 @@ def train(
             for X, y in minibatches(data.X, data.y, BATCH_SIZE, rng):
                 step(X, y)
                 n += len(X)
-                if n % EVALUATE_EVERY == 0:
+                if n % EVALUATE_EVERY == 0 or n == total:
                     seconds += time.perf_counter() - started
                     curve.epochs.append(n / len(data.X))
                     curve.losses.append(loss())
@@ -134,7 +147,7 @@ def least_squares_loss(data: Regression) -> float:
     return full_loss(data, solution[:-1], solution[-1])
 
 
-def compile_ahead(optimizer: type[Optimizer]) -> None:
+def compile_ahead(optimizer: Callable[..., Optimizer]) -> None:
     """Have Numba compile the optimizer's loop now, so that no epoch's time includes it."""
     x = Tensor(1.0, requires_grad=True)
     x.grad = np.array(1.0)

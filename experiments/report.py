@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
+import sys
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
-from tqdm import tqdm
 
 from datasets import Regression
-from experiments.protocol import Curve, least_squares_loss
+from experiments import RESULTS
+from experiments.protocol import Curve, Experiment, least_squares_loss
 
-__all__ = ["RESULTS", "draw", "prepare_folder", "report"]
-
-RESULTS = Path("results")
-"""Folder for figures, below the current one."""
-
-Run = Callable[[Regression, int], Iterable[Curve]]
+__all__ = ["draw", "in_notebook", "prepare_folder", "report", "save"]
 
 
 def report(
-    experiments: Mapping[str, Run],
+    experiments: Mapping[str, Experiment],
     data: Regression,
     seed: int,
     folder: Path = RESULTS,
@@ -36,7 +33,7 @@ def report(
     Parameters
     ----------
     experiments : mapping
-        Name to ``run(data, seed)``, which yields curves; the figure is named after them.
+        Name to experiment; the figure is named after them.
     data : Regression
         What to train on.
     seed : int
@@ -44,7 +41,7 @@ def report(
     folder : Path
         Where the figure goes; checked before anything runs.
     show : bool
-        Whether to open the figure in a window.
+        Whether to open the figure in a window, or in the notebook.
 
     Returns
     -------
@@ -63,36 +60,39 @@ def report(
     print(f"data   {data.source}")
     print(f"floor  {floor:.3f} (least squares: no linear model has a lower loss)")
     print(f"seed   {seed}\n")
-    print(f"{'':20}{'here':34}textbook")
+    print(f"{'':30}{'here':32}textbook")
     curves: list[Curve] = []
-    interrupted = False
+    name = "-".join(experiments)
     try:
-        for run in experiments.values():
-            for curve in run(data, seed):
+        for experiment in experiments.values():
+            for curve in experiment.run(data, seed):
                 curves.append(curve)
                 ours = f"loss: {curve.losses[-1]:.3f}, {curve.seconds_per_epoch:.3f} sec/epoch"
-                tqdm.write(f"{curve.method:20}{ours:34}{curve.textbook}")
-                if curve.note:
-                    tqdm.write(f"{'':20}{curve.note}")
+                print(f"{curve.method:30}{ours:32}{curve.textbook}")
+        print()
+        for experiment in experiments.values():
+            print(f"check  {experiment.check(data, seed)}")
+        save(draw(curves, floor, data.source), folder / f"{name}.png")
     except KeyboardInterrupt:
-        interrupted = True
-    if curves:
-        figure = draw(curves, floor, data.source)
-        path = folder / ("-".join(experiments) + ".png")
-        save(figure, path)
-        print(f"\nfigure {path}" + (" (interrupted: finished methods only)" if interrupted else ""))
-        if show:
-            plt.show()
-        plt.close(figure)
-    if interrupted:
-        raise KeyboardInterrupt
+        if curves:
+            print("\ninterrupted: only finished methods are drawn")
+            save(draw(curves, floor, data.source), folder / f"{name}-interrupted.png")
+        raise
+    if show:
+        plt.show()
+    plt.close("all")
     return curves
+
+
+def in_notebook() -> bool:
+    """Whether this runs in IPython or Jupyter, where a figure can be shown beside its cell."""
+    return "IPython" in sys.modules
 
 
 def draw(curves: Sequence[Curve], floor: float, source: str) -> Figure:
     """Draw the losses over epochs, and how far they are above the floor on a log scale."""
     figure, (whole, excess) = plt.subplots(1, 2, figsize=(10, 4.2), layout="constrained")
-    for curve, style in zip(curves, ("-", "--", ":", "-."), strict=False):
+    for curve, style in zip(curves, itertools.cycle(("-", "--", ":", "-.")), strict=False):
         label = f"{curve.method}: {curve.losses[-1]:.3f}"
         whole.plot(curve.epochs, curve.losses, style, label=label, linewidth=2)
         above = [loss - floor for loss in curve.losses]
@@ -126,10 +126,11 @@ def prepare_folder(folder: Path) -> None:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Save under a temporary name and rename, so that `path` is never half a picture."""
+    """Save under a temporary name and rename, so that `path` is never half a picture; say where."""
     temporary = path.with_name(f".{path.name}")
     try:
         figure.savefig(temporary, dpi=120, format="png")
         temporary.replace(path)
+        print(f"figure {path}")
     finally:
         temporary.unlink(missing_ok=True)

@@ -19,15 +19,16 @@ from datasets import Regression, airfoil
 from experiments.protocol import (
     LEARNING_RATE,
     Curve,
+    Experiment,
     full_loss,
     largest_difference,
     start,
     train,
 )
-from experiments.report import report
+from experiments.report import in_notebook, report
 from minigrad import Tensor, squared_loss
 
-SEED = 0
+SEED = 1
 EPOCHS = 2
 
 # %% [markdown]
@@ -79,7 +80,7 @@ def from_scratch(data: Regression, seed: int) -> tuple[Curve, list[Tensor]]:
     def loss() -> float:
         return full_loss(data, w.data, b.data)
 
-    curve = Curve("Yogi, from scratch", textbook="loss: 0.244, 0.077 sec/epoch")
+    curve = Curve(f"Yogi, from scratch, {EPOCHS} epochs", "loss: 0.244, 0.077 sec/epoch")
     train(curve, step, loss, data, epochs=EPOCHS, rng=batches)
     return curve, [w, b]
 
@@ -108,14 +109,20 @@ def from_library(data: Regression, seed: int) -> list[Tensor]:
     return [w, b]
 
 
-def run(data: Regression, seed: int = SEED) -> Iterator[Curve]:
-    """Train by the equations, and measure how far the library's result is from theirs."""
-    curve, by_equations = from_scratch(data, seed)
+def check(data: Regression, seed: int) -> str:
+    """Train twice, and say how far the parameters end apart."""
+    _, by_equations = from_scratch(data, seed)
     difference = largest_difference(from_library(data, seed), by_equations)
-    curve.note = f"optim.Yogi and the equations differ by {difference:.0e} at most (relative)"
-    yield curve
+    return f"optim.Yogi, run with the same settings, ends within {difference:.0e} of the equations"
 
 
-# %% Loss curve
+# %% The training, the check, and the loss curve
+def run(data: Regression, seed: int) -> Iterator[Curve]:
+    """Run the training."""
+    yield from_scratch(data, seed)[0]
+
+
+EXPERIMENT = Experiment(run, check)
+
 if __name__ == "__main__":
-    report({"yogi": run}, airfoil(), SEED)
+    report({"yogi": EXPERIMENT}, airfoil(), SEED, show=in_notebook())

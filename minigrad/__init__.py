@@ -2,7 +2,8 @@
 
 Read it in this order: `primitives` (the calculus, one row per operation), `tensor` (a node of the
 graph), `backward` (the walk back), `primitive` (what a row is, and how NumPy finds it),
-`functional` and `nn` (losses and layers), `transforms` (functions in, derivatives out).
+`recording` (`no_grad`), `functional` and `nn` (losses and layers), `transforms` (functions in,
+derivatives out), `gradcheck` (derivatives by differences, to check all of it).
 """
 
 from minigrad.tensor import Tensor  # isort: skip  first, because the table needs it

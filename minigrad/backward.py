@@ -36,17 +36,17 @@ def backpropagate(
     gradient : array_like or Tensor, optional
         Where the chain rule starts; 1 by default, for a scalar output.
     targets : collection of Tensor, optional
-        With respect to what.  By default every leaf with `requires_grad`.  The walk does not
-        go past a target.
+        With respect to what.  By default every leaf with `requires_grad`.  The walk does not go
+        past a target, so no target should be computed from another.
     create_graph : bool
         Whether to run the VJPs on Tensors, which records them, instead of on bare arrays.
 
     Returns
     -------
     dict
-        Target to gradient, of the target's shape and dtype: ndarray, or Tensor with
-        `create_graph`.  A target that `output` does not depend on is missing.  Arrays may be
-        shared: two targets can hold the same one.
+        Target to gradient, of the target's shape and dtype: an array (a NumPy scalar where there
+        are no axes), or a Tensor with `create_graph`.  A target that `output` does not depend on
+        is missing.  Arrays may be shared: two targets can hold the same one.
 
     Raises
     ------
@@ -67,8 +67,15 @@ def backpropagate(
             "requires_grad=True, or it was computed under no_grad() or from detach()ed values"
         )
     g = _first_gradient(output, gradient, create_graph)
-    if output.op is None or (targets is not None and output in targets):
+    if targets is None:
+        oldest = -1
+    elif output in targets:
         return {output: g}
+    else:
+        # A node that is older than every target cannot have been computed from one.
+        oldest = min((target.serial for target in targets), default=output.serial)
+    if output.op is None:
+        return {output: g} if targets is None else {}
     found: dict[Tensor, Any] = {}
     waiting = {output: g}
     youngest_first = [(-output.serial, output)]
@@ -77,9 +84,13 @@ def backpropagate(
         z_bar = waiting.pop(z)
         op: Any = z.op
         parents = z.parents
-        arguments = (z_bar, z, *parents) if create_graph else (z_bar, z.data, *z.values)
-        for x, vjp in zip(parents, op.vjps, strict=False):
-            if type(x) is not Tensor or not x.requires_grad:
+        if create_graph:
+            _check_values(z)
+            arguments = (z_bar, z, *parents)
+        else:
+            arguments = (z_bar, z.data, *z.values)
+        for x, vjp in zip(parents, op.vjps, strict=False):  # a Variadic has no end
+            if type(x) is not Tensor or not x.requires_grad or x.serial < oldest:
                 continue
             is_leaf = x.op is None
             is_target = is_leaf if targets is None else x in targets
@@ -98,6 +109,15 @@ def backpropagate(
     return found
 
 
+def _check_values(z: Tensor) -> None:
+    for x, value in zip(z.parents, z.values, strict=True):
+        if isinstance(x, Tensor) and x.data is not value:
+            raise RuntimeError(
+                f"an input of {z.op!r} got a new array between forward and backward; with "
+                "create_graph=True, run backward before setting t.data"
+            )
+
+
 def _first_gradient(output: Tensor, gradient: Any, create_graph: bool) -> Any:
     """The loss's own gradient: 1 for a scalar, or what the caller gave, checked."""
     if gradient is None:
@@ -110,6 +130,8 @@ def _first_gradient(output: Tensor, gradient: Any, create_graph: bool) -> Any:
         return Tensor(one) if create_graph else one
     if not isinstance(gradient, Tensor):
         gradient = Tensor(np.asarray(gradient, output.dtype))
+    elif gradient.dtype != output.dtype:
+        gradient = gradient.astype(output.dtype)
     if gradient.shape != output.shape:
         raise ValueError(
             f"backward() on a tensor of shape {output.shape} was given a gradient of shape "

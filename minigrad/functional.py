@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad import primitives
 from minigrad.primitive import Primitive
 from minigrad.primitives import matmul_left, matmul_right
 
@@ -37,7 +38,7 @@ def squared_loss(prediction: Any, target: Any) -> Any:
     array([0., 2.])
     """
     _check_same_shape(prediction, target)
-    return (prediction - target) ** 2 / 2
+    return primitives.subtract(prediction, target) ** 2 / 2
 
 
 def mse_loss(prediction: Any, target: Any) -> Any:
@@ -75,7 +76,13 @@ def _affine(x: Any, weight: Any, bias: Any) -> Any:
 def _mean_squared_error(x: Any, y: Any) -> Any:
     _check_same_shape(x, y)
     error = x - y
+    if error.size == 0:
+        raise ValueError("the mean of no elements is not defined")
     return np.vdot(error, error) / error.size
+
+
+def _mean_squared_error_vjp(g: Any, error: Any) -> Any:
+    return g * error * (2 / error.size)
 
 
 # Rows of their own, because these two are most of a small training step: together they replace
@@ -84,17 +91,20 @@ def _mean_squared_error(x: Any, y: Any) -> Any:
 affine = Primitive(_affine,
     lambda g, z, x, W, b: matmul_left(g, x, W),
     lambda g, z, x, W, b: matmul_right(g, x, W),
-    lambda g, z, x, W, b: g.sum(axis=0) if g.ndim == 2 else g, name="affine")
+    lambda g, z, x, W, b: g.sum(axis=0) if g.ndim == 2 and b.ndim == 1 else g, name="affine")
 mean_squared_error = Primitive(_mean_squared_error,
-    lambda g, z, x, y: g * (x - y) * (2 / x.size),
-    lambda g, z, x, y: g * (y - x) * (2 / x.size), name="mean_squared_error")
+    lambda g, z, x, y: _mean_squared_error_vjp(g, x - y),
+    lambda g, z, x, y: _mean_squared_error_vjp(g, y - x), name="mean_squared_error")
 # fmt: on
 
 
 def _check_same_shape(prediction: Any, target: Any) -> None:
-    shape = getattr(prediction, "shape", ())  # a Python number has none
-    if shape != getattr(target, "shape", ()):
+    try:
+        shape, other = prediction.shape, target.shape
+    except AttributeError:  # a list or a number
+        shape, other = np.shape(prediction), np.shape(target)
+    if shape != other:
         raise ValueError(
-            f"the prediction has shape {shape}, the target {np.shape(target)}; they must be "
-            "equal, reshape one of them"
+            f"the prediction has shape {shape}, the target {other}; they must be equal, reshape "
+            "one of them"
         )

@@ -70,7 +70,7 @@ class Module(ABC):
 def _walk(attributes: dict[str, Any], prefix: str) -> Iterator[tuple[str, Tensor]]:
     for name, value in attributes.items():
         path = f"{prefix}{name}"
-        if isinstance(value, Tensor) and value.requires_grad:
+        if isinstance(value, Tensor) and value.requires_grad and value.is_leaf:
             yield path, value
         elif isinstance(value, Module):
             yield from _walk(vars(value), f"{path}.")

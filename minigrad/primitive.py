@@ -7,7 +7,8 @@ product (VJP) per input,
 
 and where the VJP may ignore broadcasting: the engine sums a gradient that is larger than its
 input (`conform`).  The same VJP runs on bare arrays in the ordinary backward pass and on Tensors
-under ``create_graph=True``, so it is written with operators and NumPy functions only.
+under ``create_graph=True``, so it is written with what both understand: operators, methods such as
+``.sum`` and ``.mT`` (the transposed matrix), and NumPy functions that the table knows.
 """
 
 from __future__ import annotations
@@ -21,11 +22,9 @@ from typing import Any
 import numpy as np
 
 from minigrad.recording import mode
-from minigrad.tensor import Tensor
+from minigrad.tensor import Tensor, serial_numbers
 
 __all__ = ["Primitive", "conform", "unbroadcast"]
-
-serial_numbers = itertools.count(1)
 
 # NumPy function -> what runs in its place when an argument is a Tensor.
 table: dict[Callable[..., Any], Callable[..., Any]] = {}
@@ -35,6 +34,7 @@ table: dict[Callable[..., Any], Callable[..., Any]] = {}
 NOT_DIFFERENTIABLE = frozenset(
     {np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal}
     | {np.isfinite, np.isnan, np.isinf, np.signbit, np.argmax, np.argmin, np.allclose}
+    | {np.logical_and, np.logical_or, np.logical_not}
     | {np.shape, np.ndim, np.size, np.zeros_like, np.ones_like, np.array_equal, np.result_type}
 )
 
@@ -107,6 +107,8 @@ class Primitive:
                 if x.requires_grad:
                     requires_grad = True
                 x = x.data
+            elif type(x) is list or type(x) is tuple:
+                return self(*map(_array_of, inputs), **kwargs)
             values.append(x)
         try:
             z = self.forward(*values, **kwargs)
@@ -117,20 +119,24 @@ class Primitive:
         result = Tensor.__new__(Tensor)
         result.data = z if type(z) is np.ndarray else np.asarray(z)
         result.grad = None
+        result.serial = next(serial_numbers)
         if requires_grad and mode.recording:
+            if result.data.dtype.kind != "f":
+                raise TypeError(
+                    f"{self.name} gave values of dtype {result.data.dtype}, which have no "
+                    "gradient; use t.detach() or t.data where that is what you mean"
+                )
             result.requires_grad = True
             result.op = self
             result.parents = inputs
             result.values = values
             result.kwargs = kwargs
-            result.serial = next(serial_numbers)
         else:
             result.requires_grad = False
             result.op = None
             result.parents = ()
             result.values = ()
             result.kwargs = {}
-            result.serial = 0
         return result
 
     def _shape_error(self, values: list[Any], error: ValueError) -> ValueError:
@@ -142,6 +148,10 @@ class Primitive:
             if rule
             else f"{self.name} of shape {shapes}: {error}"
         )
+
+
+def _array_of(x: Any) -> Any:
+    return np.asarray(x) if isinstance(x, list | tuple) else x
 
 
 class Variadic:
@@ -231,12 +241,12 @@ def dispatch_ufunc(
 ) -> Any:
     """Run the table's row for a NumPy ufunc that was called with a Tensor."""
     if method == "reduce" and ufunc is np.add:
-        return dispatch_function(np.sum, inputs, kwargs)
+        return dispatch_function(np.sum, inputs, {"axis": 0, **kwargs})
     if method == "__call__" and not kwargs:
         if ufunc in table:
             return table[ufunc](*inputs)
         if ufunc in NOT_DIFFERENTIABLE:
-            return ufunc(*(x.data if isinstance(x, Tensor) else x for x in inputs))
+            return ufunc(*map(_bare, inputs))
     if "out" in kwargs:
         raise TypeError(
             f"numpy.{ufunc.__name__} cannot write its result into an array that exists: a Tensor "
@@ -251,19 +261,26 @@ def dispatch_function(
 ) -> Any:
     """Run the table's row for a NumPy function that was called with a Tensor."""
     if function in NOT_DIFFERENTIABLE:
-        return function(*(x.data if isinstance(x, Tensor) else x for x in args), **kwargs)
+        bare = {key: _bare(value) for key, value in kwargs.items()}
+        return function(*map(_bare, args), **bare)
     name = f"{function.__module__}.{function.__name__}"
     if function not in table:
         raise _no_row(name, {})
     row = table[function]
     if not isinstance(row, Primitive):
         return row(*args, **kwargs)
-    given = dict(_signature(function).bind(*args, **kwargs).arguments)
+    given = _signature(function).bind(*args, **kwargs).arguments
     inputs = [given.pop(key) for key in list(given)[: len(row.vjps)]]
-    unknown = [key for key in given if key not in _signature(row.forward).parameters]
+    defaults = _signature(function).parameters
+    options = {key: x for key, x in given.items() if x is not defaults[key].default}
+    unknown = options.keys() - _signature(row.forward).parameters.keys()
     if unknown:
-        raise _no_row(name, dict.fromkeys(unknown))
-    return row(*inputs, **given)
+        raise _no_row(name, dict.fromkeys(sorted(unknown)))
+    return row(*inputs, **options)
+
+
+def _bare(x: Any) -> Any:
+    return x.data if isinstance(x, Tensor) else x
 
 
 _signature = functools.cache(inspect.signature)

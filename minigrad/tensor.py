@@ -1,8 +1,8 @@
 """A NumPy array that remembers how it was made.
 
-Every operation on a `Tensor` computes its result with NumPy at once and notes three things on
-it: the operation, the inputs, and the keyword arguments.  Those notes are a graph, from the
-result back to the leaves.  `backward` walks it once, output first, and applies the chain rule:
+Every operation on a `Tensor` computes its result with NumPy at once and notes on it how: the
+operation, its inputs and its keyword arguments.  Those notes are a graph, from the result back to
+the leaves.  `backward` walks it once, output first, and applies the chain rule:
 
     x̄  =  Σ over the consumers z of x:   (∂z/∂x)ᵀ z̄           where  x̄ = ∂loss/∂x
 
@@ -12,6 +12,7 @@ row per operation; the walk stands in `backward.py`.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, final
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from minigrad.primitive import Primitive
 
 __all__ = ["Tensor"]
+
+serial_numbers = itertools.count()
 
 
 @final
@@ -50,20 +53,22 @@ class Tensor:
     parents : tuple
         The operation's inputs as they were given: Tensors, arrays, Python numbers.
     values : sequence
-        The same inputs as bare arrays and numbers: what the operation computed with.
+        The same inputs as the bare arrays and numbers that the operation computed with; what
+        the VJPs need.
     kwargs : dict
         The operation's keyword arguments, such as ``axis``.
     serial : int
-        Counts the recorded operations, so that a node has a higher number than its inputs; 0
-        for a leaf.
+        Counts tensors in the order in which they were made; a node has a higher number than
+        its inputs.
 
     Notes
     -----
-    Tensors are compared by identity, so that they can be keys of a dict; ``<``, ``>``, ``<=``,
+    ``==`` between tensors is identity, so that they can be keys of a dict; ``<``, ``>``, ``<=``,
     ``>=`` and ``np.equal`` compare values and give plain boolean arrays.
 
-    A tensor is never changed in place: the graph may still need its value.  To update a
-    parameter between steps, write into its `data`.
+    A tensor is never changed in place, because the graph may still need its value.  To update a
+    parameter between steps, write into its `data`.  The graph refers to its inputs and does not
+    copy them: an array that was used in it has to stay as it is until `backward` has run.
 
     Raises
     ------
@@ -119,7 +124,7 @@ class Tensor:
         self.parents = ()
         self.values = ()
         self.kwargs = {}
-        self.serial = 0
+        self.serial = next(serial_numbers)
 
     # What a tensor is
 
@@ -161,7 +166,7 @@ class Tensor:
                 "a tensor in a graph cannot be copied or pickled without its whole graph; "
                 "copy t.detach(), or the parameters it was computed from"
             )
-        return (Tensor, (self.data, self.requires_grad))
+        return (Tensor, (self.data.copy(), self.requires_grad))
 
     def __format__(self, spec: str) -> str:
         return format(self.item(), spec) if spec else repr(self)
@@ -251,12 +256,11 @@ class Tensor:
         array(18.)
         """
         for leaf, g in backpropagate(self, gradient, create_graph=create_graph).items():
-            # Out of place, and a copy the first time: g may be the very array that another
-            # leaf received (z = x + y sends one array to both), or a transposed view.
+            # Out of place and a copy: g may be the very array that another leaf received
+            # (z = x + y sends one array to both), a transposed view, or a NumPy scalar.
             if leaf.grad is not None:
-                leaf.grad = leaf.grad + g
-            else:
-                leaf.grad = +g if create_graph else np.array(g, order="C")
+                g = leaf.grad + g
+            leaf.grad = +g if isinstance(g, Tensor) else np.array(g, order="C")
 
     # Operators: each is a row of the table.  All of them also run through np.add(t, u) etc.
 
@@ -303,6 +307,10 @@ class Tensor:
         return primitives.positive(self)
 
     def __getitem__(self, index: Any) -> Tensor:
+        parts = index if isinstance(index, tuple) else (index,)
+        if any(isinstance(part, Tensor) for part in parts):
+            bare = tuple(part.data if isinstance(part, Tensor) else part for part in parts)
+            index = bare if isinstance(index, tuple) else bare[0]
         return primitives.getitem(self, index=index)
 
     def __lt__(self, other: Any) -> npt.NDArray[np.bool_]:
@@ -344,11 +352,11 @@ class Tensor:
         n = self.ndim
         return primitives.transpose(self, axes=(*range(n - 2), n - 1, n - 2))
 
-    def sum(self, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
+    def sum(self, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Tensor:
         """Sum over `axis` (all of them by default); see `numpy.sum`."""
         return primitives.sum(self, axis=axis, keepdims=keepdims)
 
-    def mean(self, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
+    def mean(self, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Tensor:
         """Arithmetic mean over `axis` (all of them by default); see `numpy.mean`."""
         return primitives.mean(self, axis=axis, keepdims=keepdims)
 
@@ -358,7 +366,7 @@ class Tensor:
 
     def transpose(self, *axes: Any) -> Tensor:
         """Axes in another order: ``t.transpose(1, 0, 2)``; reversed without arguments."""
-        order = axes[0] if len(axes) == 1 else axes or None
+        order = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes or None
         return primitives.transpose(self, axes=order)
 
     def astype(self, dtype: npt.DTypeLike) -> Tensor:

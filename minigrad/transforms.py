@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -35,15 +36,15 @@ def value_and_grad(
     callable
         Takes the arguments of f and returns ``(value, gradient)``, the gradient of the shape and
         dtype of the argument, or a tuple of them if `argnums` is a sequence.  Both are NumPy
-        arrays (the value a scalar); inside another `grad` they are Tensors of its graph, so that
-        transforms nest to any order.
+        arrays (the value a scalar).  Inside another transform, and for an argument that is a
+        Tensor in a graph, they are Tensors of that graph: transforms nest to any order.
 
     Raises
     ------
     TypeError
         If an argument to differentiate is an integer, or f returns no number.
     ValueError
-        If f returns anything but one element, or an argument is missing.
+        If f returns anything but one element, or an argument is missing or named twice.
 
     Examples
     --------
@@ -51,7 +52,7 @@ def value_and_grad(
     >>> float(value), gradient
     (5.0, array([2., 4.]))
     """
-    wanted = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    wanted = tuple(argnums) if isinstance(argnums, Sequence) else (operator.index(argnums),)
     name = getattr(f, "__name__", repr(f))
 
     @functools.wraps(f)
@@ -61,7 +62,12 @@ def value_and_grad(
                 raise ValueError(
                     f"argnums={argnums}: {name} was called with {len(args)} positional argument(s)"
                 )
-        nested = mode.transforms > 0
+        if len({n % len(args) for n in wanted}) < len(wanted):
+            raise ValueError(f"argnums={argnums}: names an argument of {name} twice")
+        nested = mode.recording and (
+            mode.transforms > 0
+            or any(isinstance(args[n], Tensor) and args[n].requires_grad for n in wanted)
+        )
         arguments = list(args)
         variables = []
         with enable_grad():
@@ -80,8 +86,12 @@ def value_and_grad(
                 output = f(*arguments, **kwargs)
             finally:
                 mode.transforms -= 1
-            if not isinstance(output, Tensor):
+            if isinstance(output, int | float | np.ndarray | np.generic):
                 output = Tensor(output)
+            elif not isinstance(output, Tensor):
+                raise TypeError(
+                    f"{name} returned a {type(output).__name__}; a gradient is that of one number"
+                )
             if output.size != 1:
                 raise ValueError(
                     f"{name} returned shape {output.shape}; a gradient is that of one number, "
@@ -93,8 +103,8 @@ def value_and_grad(
                 else {}
             )
         gradients = tuple(_gradient(found, x, nested) for x in variables)
-        value = output if nested else output.data[()]
-        return value, gradients[0] if isinstance(argnums, int) else gradients
+        value = output if nested else output.data.reshape(())[()]
+        return value, gradients if isinstance(argnums, Sequence) else gradients[0]
 
     return evaluate
 

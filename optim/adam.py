@@ -1,10 +1,10 @@
-"""Adam: momentum and a step size per coordinate.
+"""Adam: momentum, and RMSProp's step size per coordinate, both corrected for their start.
 
 Kingma & Ba, *Adam: A Method for Stochastic Optimization*, 2014 (arXiv:1412.6980), algorithm 1.
 In the textbook's notation, with gradient g, first moment v, second moment s, and t from 1:
 
     v_t = β₁ v_{t-1} + (1 - β₁) g_t                  momentum: a running mean of gradients
-    s_t = β₂ s_{t-1} + (1 - β₂) g_t²                 their running mean square
+    s_t = β₂ s_{t-1} + (1 - β₂) g_t²                 RMSProp: their running mean square
     v̂_t = v_t / (1 - β₁ᵗ)                            both means start at 0 and are too small
     ŝ_t = s_t / (1 - β₂ᵗ)                            at first: bias correction
     x_t = x_{t-1} - η v̂_t / (√ŝ_t + ε)               all elementwise
@@ -27,7 +27,13 @@ import numpy as np
 from numba import prange
 
 from optim.loop import coordinatewise, inlinable
-from optim.optimizer import NonFinite, Optimizer, check_betas, check_nonnegative
+from optim.optimizer import (
+    NonFinite,
+    Optimizer,
+    check_betas,
+    check_nonnegative,
+    check_positive,
+)
 
 __all__ = ["Adam", "adam_rule"]
 
@@ -44,7 +50,7 @@ def adam_rule(
 
     Examples
     --------
-    The first step is η long, whatever the gradient's size:
+    With ε = 0 the first step is η long, however large the gradient:
 
     >>> x, v, s = adam_rule(1.0, 5.0, 0.0, 0.0, 0.1, 0.9, 0.1, 10.0, 0.999, 0.001, 1000.0, 0.0)
     >>> round(float(x), 12)
@@ -84,7 +90,7 @@ class Adam(Optimizer):
     betas : (float, float)
         β₁ and β₂, each in [0, 1).
     eps : float
-        ε, 0 or above.
+        ε, 0 or above.  With 0, a coordinate whose gradients have all been 0 becomes NaN.
     nonfinite : {"raise", "skip", "ignore"}
         What to do about NaN or infinity in a gradient; see `Optimizer`.
 
@@ -102,7 +108,10 @@ class Adam(Optimizer):
     """
 
     loop = adam_loop
-    hyperparameters = ("lr", "betas", "eps")
+    hyperparameters = {"lr": check_positive, "betas": check_betas, "eps": check_nonnegative}
+    lr: float
+    betas: tuple[float, float]
+    eps: float
 
     def __init__(
         self,
@@ -113,9 +122,7 @@ class Adam(Optimizer):
         *,
         nonfinite: NonFinite = "raise",
     ) -> None:
-        self.betas = check_betas(betas)
-        self.eps = check_nonnegative("eps", eps)
-        super().__init__(params, lr=lr, nonfinite=nonfinite)
+        super().__init__(params, nonfinite, lr=lr, betas=betas, eps=eps)
 
     def initial_state(self) -> dict[str, float]:
         """v₀ = s₀ = 0."""

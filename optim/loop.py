@@ -34,7 +34,8 @@ class coordinatewise:
 
     Arithmetic is IEEE's, with nothing fused or reordered, unless `fastmath` names what is
     allowed: so the compiled rule gives the bits that NumPy gives, on one core or many.  The
-    machine code is kept on disk beside the source, and made again when the source changes.
+    machine code is kept on disk, beside the source or in the user's cache, and made again when the
+    loop's file changes; the rule that a loop calls therefore stands in the same file.
 
     Parameters
     ----------
@@ -53,10 +54,11 @@ class coordinatewise:
     """
 
     def __init__(self, loop: Callable[..., Any], *, fastmath: set[str] | bool = False) -> None:
-        options: dict[str, Any] = {"cache": True, "error_model": "numpy", "fastmath": fastmath}
-        self._serial = njit(**options)(loop)
+        options: dict[str, Any] = {"error_model": "numpy", "fastmath": fastmath}
+        self._serial = _compiled(loop, options)
         # Numba's cache tells functions apart by name; the `parallel` option is no part of it.
-        self._parallel = njit(parallel=True, **options)(_renamed(loop, f"{loop.__name__}_parallel"))
+        twin = _renamed(loop, f"{loop.__name__}_parallel")
+        self._parallel = _compiled(twin, {"parallel": True, **options})
         functools.update_wrapper(self, loop)
 
     def version(self, size: int) -> Callable[..., Any]:
@@ -66,6 +68,13 @@ class coordinatewise:
     def __call__(self, x: npt.NDArray[Any], *arguments: Any) -> Any:
         """Run the loop on flat arrays."""
         return self.version(x.size)(x, *arguments)
+
+
+def _compiled(loop: Callable[..., Any], options: dict[str, Any]) -> Callable[..., Any]:
+    try:
+        return njit(cache=True, **options)(loop)
+    except RuntimeError:  # nowhere to keep it: no folder can be written, or there is no file
+        return njit(**options)(loop)
 
 
 def _renamed(function: Callable[..., Any], name: str) -> Callable[..., Any]:

@@ -7,10 +7,11 @@ An optimizer asks two things of a parameter: `data`, an array that it updates in
 from __future__ import annotations
 
 import math
+import numbers
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,8 @@ import numpy.typing as npt
 from optim.loop import all_finite, coordinatewise
 
 __all__ = [
-    "NonFinite", "Optimizer", "Parameter", "check_betas", "check_nonnegative", "check_positive",
+    "NonFinite", "Optimizer", "Parameter",
+    "check_betas", "check_choice", "check_nonnegative", "check_positive",
 ]  # fmt: skip
 
 NonFinite = Literal["raise", "skip", "ignore"]
@@ -55,12 +57,15 @@ class Optimizer(ABC):
     ----------
     params : iterable
         The parameters, or pairs ``(name, parameter)`` whose names will stand in errors.
-    lr : float
-        Learning rate η, positive.
     nonfinite : {"raise", "skip", "ignore"}
         What `step` does when a gradient holds NaN or infinity: raise `FloatingPointError`, skip
         the whole step (counted in `skipped`), or not look.  "raise" and "skip" happen before any
-        parameter or state has changed, and cost one more read of the gradients.
+        parameter or state has changed, and cost one more read of the gradients.  The check is of
+        the gradients: a finite one can still overflow when a rule squares it, above 1.3e154 in
+        float64 and 1.8e19 in float32.
+    **hyperparameters
+        One for each name in the class's `hyperparameters`.  They are attributes, and are checked
+        when they are set, also between steps.
 
     Attributes
     ----------
@@ -70,36 +75,45 @@ class Optimizer(ABC):
     Raises
     ------
     TypeError
-        If `params` is a single tensor, or an element is no parameter, or is not of float32 or
-        float64.
+        If `params` is a single tensor or no iterable, if an element is no parameter or is not of
+        float32 or float64, or if a hyperparameter is no number.
     ValueError
-        If `params` is empty or names a parameter twice, or a hyperparameter is out of range.
+        If `params` is empty or holds a parameter twice, a parameter cannot receive a gradient, or
+        a hyperparameter is out of range.
     """
 
     loop: ClassVar[coordinatewise]
     """The compiled loop: ``loop(x, g, *state, *coefficients)``, all arrays flat, in place."""
 
-    hyperparameters: ClassVar[tuple[str, ...]] = ("lr",)
-    """Names of the attributes that `repr` shows."""
+    hyperparameters: ClassVar[dict[str, Callable[[str, Any], Any]]]
+    """Name of each hyperparameter and the check that it has to pass."""
 
     def __init__(
-        self, params: Iterable[Any], *, lr: float, nonfinite: NonFinite = "raise"
+        self, params: Iterable[Any], nonfinite: NonFinite, **hyperparameters: Any
     ) -> None:
-        self.lr = lr
-        if nonfinite not in ("raise", "skip", "ignore"):
-            raise ValueError(f"nonfinite={nonfinite!r}: accepted are 'raise', 'skip', 'ignore'")
+        self._dtypes: set[np.dtype[Any]] = set()
         self.nonfinite = nonfinite
         self.skipped = 0
-        self._slots = [self._slot(name, p) for name, p in _checked_parameters(params)]
+        for name, value in hyperparameters.items():
+            setattr(self, name, value)
+        named = _checked_parameters(params)
+        self._dtypes = {parameter.data.dtype for _, parameter in named}
+        self._check_coefficients()
+        self._slots = [self._slot(name, parameter) for name, parameter in named]
 
-    @property
-    def lr(self) -> float:
-        """Learning rate η; may be set between steps."""
-        return self._lr
-
-    @lr.setter
-    def lr(self, value: float) -> None:
-        self._lr = check_positive("lr", value)
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "nonfinite":
+            value = check_choice(name, value, get_args(NonFinite))
+        elif name in self.hyperparameters:
+            before = getattr(self, name, None)
+            super().__setattr__(name, self.hyperparameters[name](name, value))
+            try:
+                self._check_coefficients()
+            except ValueError:
+                super().__setattr__(name, before)
+                raise
+            return
+        super().__setattr__(name, value)
 
     @abstractmethod
     def initial_state(self) -> dict[str, float]:
@@ -148,27 +162,46 @@ class Optimizer(ABC):
                         self.skipped += 1
                         return
                     raise FloatingPointError(_describe_nonfinite(slot, g))
+        steps: list[tuple[_Slot, npt.NDArray[Any], tuple[Any, ...]]] = []
         computed_for = None
         coefficients: tuple[Any, ...] = ()
         for slot, g in updates:
-            slot.t += 1
             if computed_for != (slot.t, slot.scalar):
                 computed_for = (slot.t, slot.scalar)
-                coefficients = tuple(map(slot.scalar, self.coefficients(slot.t)))
+                coefficients = tuple(map(slot.scalar, self.coefficients(slot.t + 1)))
+            steps.append((slot, g, coefficients))
+        for slot, g, coefficients in steps:  # from here on nothing can fail
             slot.loop(slot.x, g, *slot.state, *coefficients)
+            slot.t += 1
 
     def zero_grad(self) -> None:
         """Forget the gradients: set `grad` of every parameter to None."""
         for slot in self._slots:
             slot.parameter.grad = None
 
+    def _settings(self) -> str:
+        names = (*self.hyperparameters, "nonfinite")
+        values = ", ".join(f"{name}={getattr(self, name)!r}" for name in names)
+        return f"{type(self).__name__}({values})"
+
     def __repr__(self) -> str:
-        values = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.hyperparameters)
-        lines = [f"{type(self).__name__}({values}, nonfinite={self.nonfinite!r})"]
+        lines = [self._settings()]
         for slot in self._slots:
             steps = f"{slot.t} step" + "s" * (slot.t != 1)
             lines.append(f"  {slot.name}: shape {slot.shape}, {slot.dtype}, {steps}")
         return "\n".join(lines)
+
+    def _check_coefficients(self) -> None:
+        """See that the parameters' dtypes can hold what the loops will be given."""
+        for dtype in self._dtypes:
+            for value in (*self.coefficients(1), *self.initial_state().values()):
+                with np.errstate(over="ignore"):
+                    held = dtype.type(value)
+                if not np.isfinite(held) or (held == 0) != (value == 0):
+                    raise ValueError(
+                        f"{self._settings()} needs the number {value!r}, which is {held} in "
+                        f"{dtype}; choose a less extreme hyperparameter, or float64"
+                    )
 
     def _slot(self, name: str, parameter: Parameter) -> _Slot:
         data = parameter.data
@@ -187,34 +220,64 @@ class Optimizer(ABC):
         )
 
 
-def check_positive(name: str, value: float) -> float:
-    """Return `value` if it is a positive finite number, else raise ValueError."""
-    if not (math.isfinite(value) and value > 0):
-        raise ValueError(f"{name}={value!r}: accepted is a finite number above 0, e.g. 0.001")
-    return float(value)
+def check_positive(name: str, value: Any) -> float:
+    """Return `value` as a float if it is a finite number above 0; else raise."""
+    accepted = "a finite number above 0, e.g. 0.001"
+    number = _number(name, value, accepted)
+    if not (math.isfinite(number) and number > 0):
+        raise ValueError(f"{name}={value!r}: accepted is {accepted}")
+    return number
 
 
-def check_nonnegative(name: str, value: float) -> float:
-    """Return `value` if it is a finite number, zero or above, else raise ValueError."""
-    if not (math.isfinite(value) and value >= 0):
-        raise ValueError(f"{name}={value!r}: accepted is a finite number, 0 or above")
-    return float(value)
+def check_nonnegative(name: str, value: Any) -> float:
+    """Return `value` as a float if it is a finite number, 0 or above; else raise."""
+    accepted = "a finite number, 0 or above"
+    number = _number(name, value, accepted)
+    if not (math.isfinite(number) and number >= 0):
+        raise ValueError(f"{name}={value!r}: accepted is {accepted}")
+    return number
 
 
-def check_betas(betas: Iterable[float]) -> tuple[float, float]:
-    """Return (β₁, β₂) if both lie in [0, 1), else raise ValueError."""
-    given = tuple(betas)
-    if len(given) != 2:
-        raise ValueError(f"betas={given!r}: accepted are two numbers, e.g. (0.9, 0.999)")
-    for i, beta in enumerate(given, start=1):
+def check_betas(name: str, value: Any) -> tuple[float, float]:
+    """Return (β₁, β₂) as floats if both lie in [0, 1); else raise."""
+    accepted = "two numbers, at least 0 and below 1, e.g. (0.9, 0.999)"
+    if not isinstance(value, tuple | list):
+        raise TypeError(f"{name}={value!r}: accepted are {accepted}")
+    if len(value) != 2:
+        raise ValueError(f"{name}={value!r}: accepted are {accepted}")
+    beta1, beta2 = (_number(name, beta, accepted) for beta in value)
+    for label, beta in (("β1", beta1), ("β2", beta2)):
         if not 0 <= beta < 1:
-            raise ValueError(f"betas={given!r}: β{i} has to be at least 0 and below 1")
-    return float(given[0]), float(given[1])
+            raise ValueError(f"{name}={value!r}: {label} is {beta}; accepted are {accepted}")
+    return beta1, beta2
+
+
+def check_choice(name: str, value: Any, choices: tuple[Any, ...]) -> Any:
+    """Return `value` if it is one of `choices`; else raise."""
+    if value not in choices:
+        raise ValueError(f"{name}={value!r}: accepted are {', '.join(map(repr, choices))}")
+    return value
+
+
+def _number(name: str, value: Any, accepted: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(
+            f"{name}={value!r} is of type {type(value).__name__}: accepted is {accepted}"
+        )
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
 
 
 def _checked_parameters(params: Iterable[Any]) -> list[tuple[str, Parameter]]:
     if hasattr(params, "grad") or isinstance(params, np.ndarray):
         raise TypeError("params is one tensor: give a list of parameters, e.g. [w] or [w, b]")
+    if not isinstance(params, Iterable):
+        raise TypeError(
+            f"params is of type {type(params).__name__}: give a list of parameters, e.g. "
+            "net.parameters() with its parentheses"
+        )
     named: list[tuple[str, Parameter]] = []
     place_of: dict[int, str] = {}
     for i, entry in enumerate(params):
@@ -258,16 +321,16 @@ def _accepted(slot: _Slot, gradient: Any) -> npt.NDArray[Any]:
     """The gradient as an array; raises if it, or an array new to the parameter, does not fit."""
     data = slot.parameter.data
     if data is not slot.data:
+        x = _flat(slot.name, data)
         if data.shape != slot.shape or data.dtype != slot.dtype:
             raise ValueError(
                 f"{slot.name} now holds {data.dtype} values of shape {data.shape}, but the "
                 f"optimizer was made for {slot.dtype} and {slot.shape}; make a new optimizer"
             )
-        slot.x = _flat(slot.name, data)
-        slot.data = data
-    if isinstance(gradient, np.generic):
-        gradient = np.asarray(gradient)  # NumPy turns arrays without axes into scalars
-    elif not isinstance(gradient, np.ndarray):
+        slot.x, slot.data = x, data
+    if isinstance(gradient, np.ndarray | np.generic):
+        gradient = np.asarray(gradient)  # without a subclass; NumPy makes scalars of 0-d arrays
+    else:
         gradient = getattr(gradient, "data", gradient)  # a Tensor, after create_graph=True
     if not isinstance(gradient, np.ndarray) or gradient.dtype != slot.dtype:
         given = getattr(gradient, "dtype", type(gradient).__name__)
@@ -283,8 +346,13 @@ def _accepted(slot: _Slot, gradient: Any) -> npt.NDArray[Any]:
     return gradient
 
 
-def _flat(name: str, data: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def _flat(name: str, data: Any) -> npt.NDArray[Any]:
     """A flat view, through which the loop updates the array itself."""
+    if type(data) is not np.ndarray:
+        raise ValueError(
+            f"{name} now holds a {type(data).__name__} instead of a NumPy array; write new values "
+            "with p.data[...] = values"
+        )
     if not (data.flags.c_contiguous and data.flags.writeable):
         raise ValueError(
             f"{name} is strided, Fortran-ordered or read-only, and cannot be updated in place; "

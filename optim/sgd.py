@@ -17,7 +17,7 @@ from typing import Any
 from numba import prange
 
 from optim.loop import coordinatewise, inlinable
-from optim.optimizer import NonFinite, Optimizer
+from optim.optimizer import NonFinite, Optimizer, check_positive
 
 __all__ = ["SGD", "sgd_rule"]
 
@@ -64,12 +64,13 @@ class SGD(Optimizer):
     """
 
     loop = sgd_loop
-    hyperparameters = ("lr",)
+    hyperparameters = {"lr": check_positive}
+    lr: float
 
     def __init__(
         self, params: Iterable[Any], lr: float = 1e-3, *, nonfinite: NonFinite = "raise"
     ) -> None:
-        super().__init__(params, lr=lr, nonfinite=nonfinite)
+        super().__init__(params, nonfinite, lr=lr)
 
     def initial_state(self) -> dict[str, float]:
         """Nothing is remembered."""

@@ -14,6 +14,10 @@ is *more* than Adam adds: it does not stop s from growing.  Where g² is far bel
 (1 - β₂) g² only, and Adam (1 - β₂) s: so what Yogi limits is forgetting, and after a burst of
 large gradients its steps stay small for longer.
 
+The bias correction is Adam's.  Yogi's s is no mean, though, but a count: under a constant gradient
+it grows by (1 - β₂) g² a step until it reaches g², so that a step, in units of η and with ε = 0, is
+√((1 - β₂ᵗ) / min(t (1 - β₂), 1)): 1 at first, 0.795 at t = 1000, then back towards 1.
+
 Which variant
 -------------
 This file follows the textbook: v and s start at 0, both are bias-corrected, ε = 1e-3 is added
@@ -37,7 +41,13 @@ import numpy as np
 from numba import prange
 
 from optim.loop import coordinatewise, inlinable
-from optim.optimizer import NonFinite, Optimizer, check_betas, check_nonnegative
+from optim.optimizer import (
+    NonFinite,
+    Optimizer,
+    check_betas,
+    check_nonnegative,
+    check_positive,
+)
 
 __all__ = ["Yogi", "yogi_rule"]
 
@@ -94,9 +104,9 @@ class Yogi(Optimizer):
     betas : (float, float)
         β₁ and β₂, each in [0, 1).
     eps : float
-        ε, 0 or above.
+        ε, 0 or above.  With 0, a coordinate whose gradients have all been 0 becomes NaN.
     initial_accumulator : float
-        s₀, 0 or above.
+        s₀, 0 or above.  The bias correction divides it too: at t = 1, ŝ is 1000 s₀ and more.
     nonfinite : {"raise", "skip", "ignore"}
         What to do about NaN or infinity in a gradient; see `Optimizer`.
 
@@ -114,7 +124,16 @@ class Yogi(Optimizer):
     """
 
     loop = yogi_loop
-    hyperparameters = ("lr", "betas", "eps", "initial_accumulator")
+    hyperparameters = {
+        "lr": check_positive,
+        "betas": check_betas,
+        "eps": check_nonnegative,
+        "initial_accumulator": check_nonnegative,
+    }
+    lr: float
+    betas: tuple[float, float]
+    eps: float
+    initial_accumulator: float
 
     def __init__(
         self,
@@ -126,10 +145,10 @@ class Yogi(Optimizer):
         *,
         nonfinite: NonFinite = "raise",
     ) -> None:
-        self.betas = check_betas(betas)
-        self.eps = check_nonnegative("eps", eps)
-        self.initial_accumulator = check_nonnegative("initial_accumulator", initial_accumulator)
-        super().__init__(params, lr=lr, nonfinite=nonfinite)
+        super().__init__(
+            params, nonfinite,
+            lr=lr, betas=betas, eps=eps, initial_accumulator=initial_accumulator,
+        )  # fmt: skip
 
     def initial_state(self) -> dict[str, float]:
         """v₀ = 0; s₀ is the initial accumulator."""

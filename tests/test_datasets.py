@@ -104,6 +104,13 @@ BAD_FILES: list[tuple[bytes, str]] = [
 ]
 
 
+def test_error_changed_line_ends_are_named(real_airfoil: Path, tmp_path: Path) -> None:
+    path = tmp_path / AIRFOIL.filename
+    path.write_bytes(real_airfoil.read_bytes().replace(b"\r\n", b"\n"))
+    with pytest.raises(DataError, match="CRLF to LF"):
+        airfoil(path)
+
+
 @pytest.mark.parametrize(("content", "match"), BAD_FILES)
 def test_error_a_bad_file_says_what_is_wrong_and_where(
     content: bytes, match: str, tmp_path: Path
@@ -142,10 +149,19 @@ class Server(BaseHTTPRequestHandler):
         if self.path == "/missing":
             self.send_error(404)
             return
+        if self.path == "/babble":
+            self.wfile.write(b"hello there\r\n\r\n")
+            return
         self.send_response(200)
-        self.send_header("Content-Length", str(len(CONTENT)))
+        length = "abc" if self.path == "/length" else str(len(CONTENT))
+        self.send_header("Content-Length", length)
         self.end_headers()
-        body = {"/whole": CONTENT, "/short": CONTENT[:30_000], "/wrong": b"x" * len(CONTENT)}
+        body = {
+            "/whole": CONTENT,
+            "/short": CONTENT[:30_000],
+            "/wrong": b"x" * len(CONTENT),
+            "/length": CONTENT,
+        }
         self.wfile.write(body[self.path])
 
     def log_message(self, format: str, *args: Any) -> None:
@@ -178,12 +194,19 @@ def test_fetch_writes_the_file_and_reports_progress(server: str, nowhere: Path) 
 
 
 def test_fetch_tries_the_next_address(server: str) -> None:
-    assert source(server, "missing", "short", "whole").fetch().read_bytes() == CONTENT
+    paths = ("missing", "short", "babble", "length", "whole")
+    assert source(server, *paths).fetch().read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize(
     ("path", "reason"),
-    [("short", "ended after 30000 of"), ("wrong", "another checksum"), ("missing", "404")],
+    [
+        ("short", "ended after 30000 of"),
+        ("wrong", "another checksum"),
+        ("missing", "404"),
+        ("babble", "hello"),
+        ("length", "invalid literal"),
+    ],
 )
 def test_error_a_download_that_fails_leaves_no_file(
     server: str, path: str, reason: str, nowhere: Path
@@ -273,5 +296,7 @@ def test_minibatches_depend_on_the_generator_alone() -> None:
     [(3, 4, 1, "3 examples and y 4"), (0, 0, 1, "empty"), (3, 3, 0, "batch_size=0")],
 )
 def test_error_minibatches_at_the_call(n: int, m: int, batch_size: int, match: str) -> None:
+    with pytest.raises(TypeError):
+        minibatches(np.ones(3), np.ones(3), 2.5, np.random.default_rng(0))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=match):
         minibatches(np.ones(n), np.ones(m), batch_size, np.random.default_rng(0))

@@ -29,6 +29,13 @@ SAME: dict[str, Callable[[Any], Any]] = {
     "sum, positional axis": lambda x: np.sum(x, 0),
     "sum, keywords": lambda x: np.sum(x, axis=(0, 1), keepdims=True),
     "sum, the argument by name": lambda x: np.sum(a=x, axis=1),
+    "add.reduce, its own default axis": lambda x: np.add.reduce(x),
+    "sum, defaults given": lambda x: np.sum(x, axis=0, dtype=None, out=None),
+    "where": lambda x: np.where(M > 1, x, 0.0),
+    "list times matrix": lambda x: [1.0, 2.0] @ x,
+    "transpose of a vector": lambda x: x.reshape(-1).transpose(0),
+    "indexing by a tensor": lambda x: x[Tensor([1, 0])] if isinstance(x, Tensor) else x[[1, 0]],
+    "concatenate with lists": lambda x: np.concatenate([[[1.0, 2.0, 3.0]], x]),
     "add.reduce": lambda x: np.add.reduce(x, axis=1),
     "mean": lambda x: np.mean(x, axis=-1),
     "reshape": lambda x: np.reshape(x, (3, 2)),
@@ -69,6 +76,8 @@ PLAIN: dict[str, Callable[[Any], Any]] = {
     "shape": lambda x: np.shape(x),
     "argmax": lambda x: np.argmax(x, axis=1),
     "zeros_like": lambda x: np.zeros_like(x),
+    "argument by name": lambda x: np.argmax(a=x, axis=1),
+    "second argument by name": lambda x: np.allclose(M, b=x),
 }
 
 

@@ -13,7 +13,7 @@ import pytest
 from datasets import Regression, airfoil, airfoil_stand_in
 from experiments import adam, report, yogi
 from experiments.__main__ import EXPERIMENTS, main
-from experiments.protocol import Curve, largest_difference, least_squares_loss
+from experiments.protocol import Curve, Experiment, largest_difference, least_squares_loss
 
 METHODS: dict[str, Callable[[Regression, int], Curve]] = {
     "Adam, from scratch": lambda data, seed: adam.from_scratch(data, seed)[0],
@@ -145,6 +145,12 @@ def test_error_unknown_experiment_lists_the_known_ones(
     assert "adam, yogi, speed" in error
 
 
+def test_error_seed(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--seed", "-1"])
+    assert "argument --seed: '-1' is not a whole number" in capsys.readouterr().err
+
+
 def test_error_output_folder_before_the_run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -170,10 +176,31 @@ def test_ctrl_c_keeps_what_is_finished(
         yield Curve("first", "", [0.0, 1.0], [0.5, 0.3], 0.1)
         raise KeyboardInterrupt
 
+    (tmp_path / "x.png").write_bytes(b"a whole one from before")
+    experiment = Experiment(interrupted, lambda data, seed: "")
     with pytest.raises(KeyboardInterrupt):
-        report.report({"x": interrupted}, airfoil_stand_in(), 0, tmp_path)
+        report.report({"x": experiment}, airfoil_stand_in(), 0, tmp_path)
     assert "interrupted" in capsys.readouterr().out
-    assert (tmp_path / "x.png").is_file()
+    assert (tmp_path / "x-interrupted.png").is_file()
+    assert (tmp_path / "x.png").read_bytes() == b"a whole one from before"
+
+
+def test_ctrl_c_while_drawing_keeps_the_figure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = []
+    draw = report.draw
+
+    def interrupted_once(*arguments: Any) -> Any:
+        drawn.append(arguments)
+        if len(drawn) == 1:
+            raise KeyboardInterrupt
+        return draw(*arguments)
+
+    monkeypatch.setattr(report, "draw", interrupted_once)
+    with pytest.raises(KeyboardInterrupt):
+        report.report({"yogi": yogi.EXPERIMENT}, airfoil_stand_in(), 0, tmp_path)
+    assert (tmp_path / "yogi-interrupted.png").is_file()
 
 
 def test_a_figure_that_fails_to_save_leaves_the_old_one(

@@ -93,6 +93,28 @@ def test_mse_loss_is_twice_the_mean_squared_loss() -> None:
     assert float(mse_loss(x, y)) == pytest.approx(2 * float(squared_loss(x, y).mean()), rel=1e-15)
 
 
+def test_losses_and_layers_take_lists_and_numbers() -> None:
+    x = Tensor([1.0, 2.0], requires_grad=True)
+    mse_loss(x, [1.0, 4.0]).backward()
+    np.testing.assert_array_equal(x.grad, [0.0, -2.0])
+    assert float(mse_loss(1.0, Tensor(3.0)).data) == 4.0
+    np.testing.assert_array_equal(squared_loss([1.0, 2.0], [1.0, 4.0]), [0.0, 2.0])
+    layer = nn.Linear(2, 1, rng=rng())
+    layer([[1.0, 2.0]]).sum().backward()
+    np.testing.assert_array_equal(layer.weight.grad, [[1.0], [2.0]])
+
+
+def test_an_activation_kept_as_attribute_is_no_parameter() -> None:
+    layer = nn.Linear(2, 1, rng=rng())
+    layer.last = layer(np.ones((1, 2)))  # type: ignore[attr-defined]
+    assert len(layer.parameters()) == 2
+
+
+def test_error_mse_loss_of_nothing() -> None:
+    with pytest.raises(ValueError, match="no elements"):
+        mse_loss(np.ones((0, 1)), np.ones((0, 1)))
+
+
 @pytest.mark.parametrize("loss", [mse_loss, squared_loss])
 def test_error_loss_of_a_column_and_a_vector(loss: Any) -> None:
     with pytest.raises(ValueError, match=r"prediction has shape \(10, 1\), the target \(10,\)"):

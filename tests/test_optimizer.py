@@ -42,6 +42,39 @@ BAD_VALUES: list[tuple[Any, dict[str, Any], str]] = [
 ]  # fmt: skip
 
 
+BAD_TYPES: list[tuple[dict[str, Any], str]] = [
+    ({"lr": "0.1"}, "lr='0.1' is of type str: accepted is a finite number above 0"),
+    ({"lr": None}, "lr=None is of type NoneType"),
+    ({"lr": True}, "lr=True is of type bool"),
+    ({"betas": 0.9}, "betas=0.9: accepted are two numbers"),
+    ({"betas": {0.9, 0.99}}, "betas=.*accepted are two numbers"),
+    ({"betas": ("a", "b")}, "is of type str"),
+    ({"eps": "a"}, "eps='a' is of type str"),
+]
+
+
+@pytest.mark.parametrize(("options", "match"), BAD_TYPES)
+def test_error_hyperparameter_that_is_no_number(options: dict[str, Any], match: str) -> None:
+    with pytest.raises(TypeError, match=match):
+        Adam([parameter()], **options)
+
+
+@pytest.mark.parametrize(
+    ("optimizer_class", "options", "match"),
+    [
+        (Adam, {"eps": 1e-46}, "1e-46, which is 0.0 in float32"),
+        (Adam, {"lr": 1e39}, r"1e\+39, which is inf in float32"),
+        (Yogi, {"initial_accumulator": 1e300}, "which is inf in float32"),
+        (Adam, {"lr": 10**400}, "finite number above 0"),
+    ],
+)
+def test_error_hyperparameter_that_the_parameters_dtype_cannot_hold(
+    optimizer_class: Any, options: dict[str, Any], match: str
+) -> None:
+    with pytest.raises(ValueError, match=match):
+        optimizer_class([parameter(np.ones(2, np.float32))], **options)
+
+
 @pytest.mark.parametrize(("optimizer_class", "options", "match"), BAD_VALUES)
 def test_error_hyperparameter_out_of_range(
     optimizer_class: Any, options: dict[str, Any], match: str
@@ -50,11 +83,26 @@ def test_error_hyperparameter_out_of_range(
         optimizer_class([parameter()], **options)
 
 
-def test_error_learning_rate_set_out_of_range_later() -> None:
-    optimizer = Adam([parameter()], lr=0.1)
-    with pytest.raises(ValueError, match="lr=-1"):
-        optimizer.lr = -1
-    assert optimizer.lr == 0.1
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("lr", -1), ("lr", 1e39), ("betas", (0.9, 1.0)), ("eps", -1), ("nonfinite", "Ignore")],
+)
+def test_error_hyperparameter_set_out_of_range_later_keeps_the_old_one(
+    name: str, value: Any
+) -> None:
+    optimizer = Adam([parameter(np.ones(2, np.float32))], lr=0.1)
+    before = getattr(optimizer, name)
+    with pytest.raises(ValueError, match=name):
+        setattr(optimizer, name, value)
+    assert getattr(optimizer, name) == before
+
+
+def test_a_learning_rate_can_be_set_between_steps() -> None:
+    x = parameter(gradient=[1.0, 1.0])
+    optimizer = SGD([x], lr=1.0)
+    optimizer.lr *= 0.5
+    optimizer.step()
+    assert x.data.tolist() == [0.5, 1.5]
 
 
 BAD_PARAMETERS: list[tuple[Callable[[], Any], type[Exception], str]] = [
@@ -63,6 +111,7 @@ BAD_PARAMETERS: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: parameter(), TypeError, r"\[w\]"),
     (lambda: np.ones(3), TypeError, r"\[w\]"),
     (lambda: [parameter(), np.ones(3)], TypeError, "parameter 1 is of type ndarray"),
+    (lambda: nn.Linear(2, 1, rng=np.random.default_rng(0)).parameters, TypeError, "parentheses"),
     (lambda: [None], TypeError, "parameter 0 is of type NoneType"),
     (lambda: ["w"], TypeError, "parameter 0 is of type str"),
     (lambda: [Tensor(np.arange(3))], TypeError, "int64: accepted are float32 and float64"),
@@ -203,6 +252,9 @@ def test_a_parameter_may_get_a_new_array_of_the_same_kind() -> None:
         (np.ones(3), "make a new optimizer"),
         (np.ones(2, np.float32), "make a new optimizer"),
         (np.ones(4)[::2], r"p\.data\[\.\.\.\]"),
+        (np.ma.masked_array([1.0, 2.0]), "a MaskedArray instead of a NumPy array"),
+        ([1.0, 2.0], "a list instead of a NumPy array"),
+        (np.float64(1.0), "a float64 instead of a NumPy array"),
     ],
 )
 def test_error_a_parameter_got_an_array_that_does_not_fit(array: Any, match: str) -> None:
@@ -211,6 +263,19 @@ def test_error_a_parameter_got_an_array_that_does_not_fit(array: Any, match: str
     x.data = array
     with pytest.raises(ValueError, match=match):
         optimizer.step()
+
+
+def test_a_scalar_parameter_accumulates_and_takes_numpy_scalars() -> None:
+    x = parameter(3.0)
+    (x * x).backward()
+    (x * x).backward()
+    assert type(x.grad) is np.ndarray
+    optimizer = SGD([x], lr=0.25)
+    optimizer.step()
+    assert x.item() == 0.0
+    x.grad = np.float64(4.0)
+    optimizer.step()
+    assert x.item() == -1.0
 
 
 def test_a_gradient_that_is_a_tensor_is_used_by_value() -> None:

@@ -74,8 +74,14 @@ CASES: dict[str, list[Case]] = {
     "divide": binary(primitives.divide),
     "power": binary(primitives.power, make=sample)
     + [(lambda x, n=n: x**n, (signed(2, 3),)) for n in (0, 1, 2, 3, -1, -2.0)]
+    + [(primitives.power, ([2.0, 0.7], [0.0, 1.0]))]
     + [(lambda y: 2.0**y, (signed(3),)), (lambda x: x ** np.array([0.0, 1.0, 2.0]), (signed(3),))],
     "maximum": binary(primitives.maximum),
+    "where": [
+        (lambda x, y: np.where([[True], [False]], x, y), (signed(2, 3), signed(3, seed=1))),
+        (lambda x: np.where(x > 0, x**2, -x), (signed(4),)),
+        (lambda x, y: np.where(True, x, y), (signed(), signed(2, seed=1))),
+    ],
     "negative": unary(primitives.negative),
     "positive": unary(primitives.positive),
     "square": unary(primitives.square),
@@ -226,6 +232,14 @@ def test_power_at_0_has_finite_gradients(x: float, y: float, expected: list[floa
 def test_power_0_of_0_has_derivative_0_in_the_base() -> None:
     for exponent in (0, 0.0, np.array(0.0)):
         assert gradient_at(lambda x, n=exponent: x**n, 0.0) == [0.0]
+
+
+def test_a_branch_that_was_not_taken_sends_back_0_even_where_its_gradient_is_infinite() -> None:
+    for f in (primitives.relu, lambda x: np.maximum(x, 0.0), lambda x: np.where(x > 0, x, 0.0)):
+        x = Tensor([-1.0, 4.0], requires_grad=True)
+        with np.errstate(divide="ignore"):
+            np.sqrt(f(x)).sum().backward()  # at f(x) = 0 the root has slope infinity
+        np.testing.assert_array_equal(x.grad, [0.0, 0.25])
 
 
 def test_power_of_a_negative_base_with_a_constant_exponent() -> None:

@@ -89,6 +89,12 @@ def test_targets_can_be_inner_nodes_and_stop_the_walk() -> None:
     assert x.grad is None
 
 
+def test_a_target_that_the_output_does_not_depend_on_is_missing() -> None:
+    x, y = parameter(1.0), parameter(2.0)
+    assert backpropagate(x, targets=[y]) == {}
+    assert backpropagate(x * 2.0, targets=[y]) == {}
+
+
 def test_create_graph_gives_gradients_that_can_be_differentiated_again() -> None:
     x = parameter(2.0)
     (x**3).backward(create_graph=True)
@@ -225,6 +231,20 @@ def test_no_grad_in_one_thread_leaves_another_recording() -> None:
     assert seen == [True]
 
 
+def test_a_decorated_function_may_overlap_with_itself() -> None:
+    x = parameter(1.0)
+
+    @no_grad()
+    def down(n: int) -> None:
+        if n:
+            down(n - 1)
+
+    with no_grad():
+        down(3)
+        assert not (x * 2.0).requires_grad
+    assert (x * 2.0).requires_grad
+
+
 def test_detach_shares_values_and_stops_the_gradient() -> None:
     w = parameter([3.0])
     constant = w.detach()
@@ -313,6 +333,29 @@ def test_a_leaf_can_be_copied_and_pickled_and_a_graph_cannot() -> None:
 
 
 # Errors say what to do
+
+
+def test_error_an_operation_whose_result_has_no_gradient() -> None:
+    with pytest.raises(TypeError, match="astype gave values of dtype int64"):
+        parameter(1.0).astype(np.int64)
+    with pytest.raises(TypeError, match="multiply gave values of dtype complex128"):
+        parameter(1.0) * 1j
+
+
+def test_error_new_values_between_forward_and_a_recorded_backward() -> None:
+    x = parameter(2.0)
+    z = x * x
+    x.data = np.array(5.0)
+    with pytest.raises(RuntimeError, match="new array between forward and backward"):
+        z.backward(create_graph=True)
+    assert x.grad is None
+
+
+def test_the_given_gradient_takes_the_outputs_dtype() -> None:
+    x = parameter(np.ones(2, np.float32))
+    (+x).backward(Tensor([1, 2]))
+    assert x.grad.dtype == np.float32
+    assert x.grad.tolist() == [1.0, 2.0]
 
 
 def test_error_backward_of_a_non_scalar() -> None:

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minigrad import GradientError, Tensor, check_gradients, grad, nn, value_and_grad
+from minigrad import GradientError, Tensor, check_gradients, grad, nn, no_grad, value_and_grad
+from minigrad.primitive import Primitive
 
 
 def test_grad_of_an_array_function_gives_an_array() -> None:
@@ -61,9 +62,43 @@ def test_grad_leaves_the_grad_of_other_tensors_alone() -> None:
     assert net.weight.grad is None
 
 
-def test_grad_works_under_no_grad() -> None:
-    from minigrad import no_grad
+def test_no_grad_inside_a_function_makes_an_inner_gradient_constant() -> None:
+    def f(x: Any) -> Any:
+        with no_grad():
+            slope = grad(lambda y: y**3)(x)
+        assert type(slope) is np.ndarray
+        return x * slope
 
+    assert float(grad(f)(2.0)) == 12.0
+
+
+def test_the_gradient_at_a_tensor_in_a_graph_stays_in_that_graph() -> None:
+    w = Tensor(2.0, requires_grad=True)
+    (grad(lambda x: x**3)(w) * w).backward()
+    assert w.grad == 36.0  # d/dw 3w² w
+
+
+def test_an_inner_grad_costs_no_walk_through_what_came_before() -> None:
+    visits = []
+
+    def vjp(g: Any, z: Any, x: Any) -> Any:
+        visits.append(x)
+        return g
+
+    noisy = Primitive(lambda x: x * 1.0, vjp, name="noisy")
+
+    def f(h: Any) -> Any:
+        total = 0.0
+        for _ in range(16):
+            h = noisy(h)
+            total = total + grad(lambda y: y * h)(1.0)  # noqa: B023
+        return total
+
+    grad(f)(1.0)
+    assert len(visits) == 16
+
+
+def test_grad_works_under_no_grad() -> None:
     with no_grad():
         assert float(grad(lambda x: x * x)(3.0)) == 6.0
 
@@ -80,6 +115,16 @@ def test_error_integer_argument() -> None:
 def test_error_function_that_does_not_return_one_number() -> None:
     with pytest.raises(ValueError, match=r"returned shape \(2,\)"):
         grad(lambda x: x * 2.0)(np.ones(2))
+
+
+def test_error_function_that_returns_no_number() -> None:
+    with pytest.raises(TypeError, match="returned a tuple"):
+        grad(lambda x: (x, x))(1.0)
+
+
+def test_error_argument_named_twice() -> None:
+    with pytest.raises(ValueError, match="twice"):
+        grad(lambda x, y: x * y, argnums=(0, -2))(1.0, 2.0)
 
 
 def test_error_argument_that_was_not_given() -> None:

@@ -30,7 +30,7 @@ def interleaved(
     Parameters
     ----------
     candidates : mapping
-        Name to function; each has been run before (and so compiled).
+        Name to function; each is run twice first, and so compiled.
     rounds : int
         Turns for each.
     seconds_per_turn : float
