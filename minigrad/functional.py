@@ -8,7 +8,7 @@ import numpy as np
 
 from minigrad import primitives
 from minigrad.primitive import Primitive
-from minigrad.primitives import matmul_left, matmul_right
+from minigrad.primitives import matmul, matmul_left, matmul_right
 
 __all__ = ["affine", "mse_loss", "squared_loss"]
 
@@ -68,7 +68,7 @@ def mse_loss(prediction: Any, target: Any) -> Any:
 
 
 def _affine(x: Any, weight: Any, bias: Any) -> Any:
-    z = np.matmul(x, weight)
+    z = matmul.forward(x, weight)
     z += bias
     return z
 

@@ -54,7 +54,7 @@ where    = Primitive(lambda x, y, condition: np.where(condition, x, y),
                      lambda g, z, x, y, condition: np.where(condition, 0, g), name="where")
 
 # Linear maps: each one's VJP is its transpose.
-matmul   = Primitive(np.matmul,          lambda g, z, x, y: matmul_left(g, x, y), lambda g, z, x, y: matmul_right(g, x, y))
+matmul   = Primitive(lambda x, y: _matmul(x, y), lambda g, z, x, y: matmul_left(g, x, y), lambda g, z, x, y: matmul_right(g, x, y), name="matmul", numpy=np.matmul)
 sum      = Primitive(lambda x, axis=None, keepdims=False: _sum(x, axis, keepdims),
                      lambda g, z, x, axis=None, keepdims=False: _repeat(g, x, axis, keepdims), name="sum", numpy=np.sum)
 mean     = Primitive(lambda x, axis=None, keepdims=False: _mean(x, axis, keepdims),
@@ -87,8 +87,17 @@ def _base(x: Any) -> Any:
     return x + np.equal(x, 0)
 
 
+def _matmul(x: Any, y: Any) -> Any:
+    # On two matrices np.dot is the same, and takes a third less time to reach BLAS.
+    if getattr(x, "ndim", 0) == 2 == getattr(y, "ndim", 0):
+        return np.dot(x, y)
+    return np.matmul(x, y)
+
+
 def matmul_left(g: Any, x: Any, y: Any) -> Any:
     """x̄ = g yᵀ for matrices and stacks of them.  A vector y is a column, a vector x a row."""
+    if x.ndim == 2 == y.ndim:
+        return np.dot(g, y.T)
     if x.ndim > 1 and y.ndim > 1:
         return g @ y.mT
     if y.ndim == 1:
@@ -98,6 +107,8 @@ def matmul_left(g: Any, x: Any, y: Any) -> Any:
 
 def matmul_right(g: Any, x: Any, y: Any) -> Any:
     """ȳ = xᵀ g for matrices and stacks of them.  A vector y is a column, a vector x a row."""
+    if x.ndim == 2 == y.ndim:
+        return np.dot(x.T, g)
     if x.ndim > 1 and y.ndim > 1:
         return x.mT @ g
     if x.ndim == 1:
@@ -175,5 +186,14 @@ def _where(condition: Any, x: Any, y: Any) -> Any:
     return where(x, y, condition=getattr(condition, "data", condition))
 
 
+def _dot(a: Any, b: Any) -> Any:
+    if np.ndim(b) > 2:
+        raise TypeError(
+            "numpy.dot of a Tensor is for vectors and matrices; for stacks of them use @"
+        )
+    return matmul(a, b) if np.ndim(a) and np.ndim(b) else multiply(a, b)
+
+
+table[np.dot] = _dot
 table[np.concatenate] = _concatenate
 table[np.where] = _where

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Literal, Protocol, get_args
 import numpy as np
 import numpy.typing as npt
 
-from optim.loop import all_finite, coordinatewise
+from optim.loop import all_finite, coordinatewise, staggered
 
 __all__ = [
     "NonFinite", "Optimizer", "Parameter",
@@ -46,7 +46,7 @@ class _Slot:
     state: list[npt.NDArray[Any]]  # flat arrays, in the order of the loop's arguments
     loop: Callable[..., None]
     all_finite: Callable[[npt.NDArray[Any]], bool]
-    scalar: Callable[[float], Any]  # casts a coefficient to the parameter's dtype
+    cast: Callable[[tuple[float, ...]], tuple[Any, ...]]  # coefficients to the parameter's dtype
     t: int = 0
 
 
@@ -141,6 +141,8 @@ class Optimizer(ABC):
         Whatever is raised, no parameter and no state has changed.
         """
         updates = []
+        coefficients: tuple[Any, ...] = ()
+        computed_for: tuple[int, Any] | None = None
         for slot in self._slots:
             g = slot.parameter.grad
             if g is None:
@@ -148,7 +150,10 @@ class Optimizer(ABC):
             if (slot.parameter.data is not slot.data or type(g) is not np.ndarray
                     or g.shape != slot.shape or g.dtype != slot.dtype):  # fmt: skip
                 g = _accepted(slot, g)
-            updates.append((slot, g.ravel()))
+            if computed_for != (slot.t, slot.dtype):
+                computed_for = (slot.t, slot.dtype)
+                coefficients = slot.cast(self.coefficients(slot.t + 1))
+            updates.append((slot, g.ravel(), coefficients))
         if not updates:
             raise RuntimeError(
                 f"{type(self).__name__}.step() found no gradient in any of "
@@ -156,21 +161,13 @@ class Optimizer(ABC):
                 "these parameters are the ones that the loss was computed from"
             )
         if self.nonfinite != "ignore":
-            for slot, g in updates:
+            for slot, g, _ in updates:
                 if not slot.all_finite(g):
                     if self.nonfinite == "skip":
                         self.skipped += 1
                         return
                     raise FloatingPointError(_describe_nonfinite(slot, g))
-        steps: list[tuple[_Slot, npt.NDArray[Any], tuple[Any, ...]]] = []
-        computed_for = None
-        coefficients: tuple[Any, ...] = ()
-        for slot, g in updates:
-            if computed_for != (slot.t, slot.scalar):
-                computed_for = (slot.t, slot.scalar)
-                coefficients = tuple(map(slot.scalar, self.coefficients(slot.t + 1)))
-            steps.append((slot, g, coefficients))
-        for slot, g, coefficients in steps:  # from here on nothing can fail
+        for slot, g, coefficients in updates:  # from here on nothing can fail
             slot.loop(slot.x, g, *slot.state, *coefficients)
             slot.t += 1
 
@@ -205,7 +202,7 @@ class Optimizer(ABC):
 
     def _slot(self, name: str, parameter: Parameter) -> _Slot:
         data = parameter.data
-        state = [np.full(data.size, value, data.dtype) for value in self.initial_state().values()]
+        state = staggered(data.size, list(self.initial_state().values()), data.dtype)
         return _Slot(
             name=name,
             parameter=parameter,
@@ -216,8 +213,12 @@ class Optimizer(ABC):
             state=state,
             loop=self.loop.version(data.size),
             all_finite=all_finite.version(data.size),
-            scalar=float if data.dtype == np.float64 else data.dtype.type,
+            cast=tuple if data.dtype == np.float64 else _to_float32,
         )
+
+
+def _to_float32(coefficients: tuple[float, ...]) -> tuple[Any, ...]:
+    return tuple(map(np.float32, coefficients))
 
 
 def check_positive(name: str, value: Any) -> float:

@@ -408,6 +408,11 @@ def test_error_matmul_names_both_shapes() -> None:
         parameter(np.ones((2, 3))) @ np.ones((4, 1))
 
 
+def test_error_matmul_with_a_number() -> None:
+    with pytest.raises(ValueError, match=r"matmul of shape \(2,\) and \(\)"):
+        parameter([1.0, 2.0]) @ 3.0
+
+
 def test_error_broadcast_names_operation_and_shapes() -> None:
     with pytest.raises(ValueError, match=r"add of shape \(2,\) and \(3,\)"):
         parameter([1.0, 2.0]) + np.ones(3)

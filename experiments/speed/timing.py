@@ -6,10 +6,13 @@ import time
 from collections.abc import Callable, Mapping
 from statistics import median
 
-__all__ = ["Timings", "interleaved"]
+__all__ = ["Timings", "interleaved", "ratio"]
 
 PAUSE = 0.005
 """Seconds of rest before each candidate, in which the last one's threads stop spinning."""
+
+SAMPLE = 5e-5
+"""Seconds that one sample should take, so that reading the clock does not matter."""
 
 Timings = dict[str, list[float]]
 """Seconds per call, one entry per round, for each candidate."""
@@ -19,13 +22,15 @@ def interleaved(
     candidates: Mapping[str, Callable[[], object]],
     *,
     rounds: int,
-    seconds_per_turn: float = 0.002,
+    seconds_per_turn: float = 0.003,
     tick: Callable[[], object] = lambda: None,
 ) -> Timings:
     """Time the candidates in turn, round after round.
 
     A slow moment of the machine thus hits all of them, and the ratio within a round is fair.  In
-    its turn, a candidate rests, runs once untimed, then often enough to fill `seconds_per_turn`.
+    its turn, a candidate rests, runs once untimed, then runs until `seconds_per_turn` are over;
+    the turn's result is the median over samples of about `SAMPLE` seconds, so that a thread that
+    was put to sleep once does not count for all.
 
     Parameters
     ----------
@@ -34,7 +39,7 @@ def interleaved(
     rounds : int
         Turns for each.
     seconds_per_turn : float
-        Least time that a turn measures.
+        How long a turn measures; at least once.
     tick : callable
         Called after each turn, for a progress bar.
 
@@ -47,21 +52,26 @@ def interleaved(
     repeats = {}
     for name, run in candidates.items():
         run()
-        started = time.perf_counter()
-        run()
-        took = time.perf_counter() - started
-        repeats[name] = max(1, round(seconds_per_turn / max(took, 1e-9)))
+        repeats[name] = max(1, round(SAMPLE / max(_seconds(run, 1), 1e-9)))
     timings: Timings = {name: [] for name in candidates}
     for _ in range(rounds):
         for name, run in candidates.items():
             time.sleep(PAUSE)
             run()
-            started = time.perf_counter()
-            for _ in range(repeats[name]):
-                run()
-            timings[name].append((time.perf_counter() - started) / repeats[name])
+            samples: list[float] = []
+            end = time.perf_counter() + seconds_per_turn
+            while not samples or time.perf_counter() < end:
+                samples.append(_seconds(run, repeats[name]))
+            timings[name].append(median(samples))
             tick()
     return timings
+
+
+def _seconds(run: Callable[[], object], repeats: int) -> float:
+    started = time.perf_counter()
+    for _ in range(repeats):
+        run()
+    return (time.perf_counter() - started) / repeats
 
 
 def ratio(timings: Timings, name: str, base: str) -> float:
