@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from minigrad import primitives
+from minigrad import linear_maps, primitives
 from minigrad.primitive import Primitive
-from minigrad.primitives import matmul, matmul_left, matmul_right
 
 __all__ = ["affine", "mse_loss", "squared_loss"]
 
@@ -68,7 +67,7 @@ def mse_loss(prediction: Any, target: Any) -> Any:
 
 
 def _affine(x: Any, weight: Any, bias: Any) -> Any:
-    z = matmul.forward(x, weight)
+    z = linear_maps.matmul(x, weight)
     z += bias
     return z
 
@@ -89,8 +88,8 @@ def _mean_squared_error_vjp(g: Any, error: Any) -> Any:
 # five nodes, and affine adds the bias where the product already lies.
 # fmt: off
 affine = Primitive(_affine,
-    lambda g, z, x, W, b: matmul_left(g, x, W),
-    lambda g, z, x, W, b: matmul_right(g, x, W),
+    lambda g, z, x, W, b: linear_maps.times_transposed(g, x, W),
+    lambda g, z, x, W, b: linear_maps.transposed_times(x, W, g),
     lambda g, z, x, W, b: g.sum(axis=0) if g.ndim == 2 and b.ndim == 1 else g, name="affine")
 mean_squared_error = Primitive(_mean_squared_error,
     lambda g, z, x, y: _mean_squared_error_vjp(g, x - y),

@@ -24,7 +24,7 @@ import numpy as np
 from minigrad.recording import mode
 from minigrad.tensor import Tensor, serial_numbers
 
-__all__ = ["Primitive", "conform", "unbroadcast"]
+__all__ = ["Primitive", "Variadic", "bare", "conform", "table", "unbroadcast"]
 
 # NumPy function -> what runs in its place when an argument is a Tensor.
 table: dict[Callable[..., Any], Callable[..., Any]] = {}
@@ -102,7 +102,7 @@ class Primitive:
         values = []
         any_tensor = requires_grad = False
         for x in inputs:
-            if type(x) is Tensor:
+            if type(x) is Tensor:  # Tensor is final, and this is the fastest test
                 any_tensor = True
                 if x.requires_grad:
                     requires_grad = True
@@ -246,7 +246,7 @@ def dispatch_ufunc(
         if ufunc in table:
             return table[ufunc](*inputs)
         if ufunc in NOT_DIFFERENTIABLE:
-            return ufunc(*map(_bare, inputs))
+            return ufunc(*map(bare, inputs))
     if "out" in kwargs:
         raise TypeError(
             f"numpy.{ufunc.__name__} cannot write its result into an array that exists: a Tensor "
@@ -261,8 +261,7 @@ def dispatch_function(
 ) -> Any:
     """Run the table's row for a NumPy function that was called with a Tensor."""
     if function in NOT_DIFFERENTIABLE:
-        bare = {key: _bare(value) for key, value in kwargs.items()}
-        return function(*map(_bare, args), **bare)
+        return function(*map(bare, args), **{key: bare(x) for key, x in kwargs.items()})
     name = f"{function.__module__}.{function.__name__}"
     if function not in table:
         raise _no_row(name, {})
@@ -279,7 +278,8 @@ def dispatch_function(
     return row(*inputs, **options)
 
 
-def _bare(x: Any) -> Any:
+def bare(x: Any) -> Any:
+    """Return a Tensor's values, and anything else as it is."""
     return x.data if isinstance(x, Tensor) else x
 
 
