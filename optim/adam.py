@@ -26,14 +26,9 @@ from typing import Any
 import numpy as np
 from numba import prange
 
+from optim.hyperparameters import check_betas, check_nonnegative, check_positive
 from optim.loop import coordinatewise, inlinable
-from optim.optimizer import (
-    NonFinite,
-    Optimizer,
-    check_betas,
-    check_nonnegative,
-    check_positive,
-)
+from optim.optimizer import NonFinite, Optimizer
 
 __all__ = ["Adam", "adam_rule"]
 

@@ -6,8 +6,6 @@ An optimizer asks two things of a parameter: `data`, an array that it updates in
 
 from __future__ import annotations
 
-import math
-import numbers
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -16,12 +14,10 @@ from typing import Any, ClassVar, Literal, Protocol, get_args
 import numpy as np
 import numpy.typing as npt
 
+from optim.hyperparameters import check_choice
 from optim.loop import all_finite, coordinatewise, staggered
 
-__all__ = [
-    "NonFinite", "Optimizer", "Parameter",
-    "check_betas", "check_choice", "check_nonnegative", "check_positive",
-]  # fmt: skip
+__all__ = ["NonFinite", "Optimizer", "Parameter"]
 
 NonFinite = Literal["raise", "skip", "ignore"]
 
@@ -167,7 +163,7 @@ class Optimizer(ABC):
                         self.skipped += 1
                         return
                     raise FloatingPointError(_describe_nonfinite(slot, g))
-        for slot, g, coefficients in updates:  # from here on nothing can fail
+        for slot, g, coefficients in updates:  # all that could be refused has been looked at
             slot.loop(slot.x, g, *slot.state, *coefficients)
             slot.t += 1
 
@@ -219,56 +215,6 @@ class Optimizer(ABC):
 
 def _to_float32(coefficients: tuple[float, ...]) -> tuple[Any, ...]:
     return tuple(map(np.float32, coefficients))
-
-
-def check_positive(name: str, value: Any) -> float:
-    """Return `value` as a float if it is a finite number above 0; else raise."""
-    accepted = "a finite number above 0, e.g. 0.001"
-    number = _number(name, value, accepted)
-    if not (math.isfinite(number) and number > 0):
-        raise ValueError(f"{name}={value!r}: accepted is {accepted}")
-    return number
-
-
-def check_nonnegative(name: str, value: Any) -> float:
-    """Return `value` as a float if it is a finite number, 0 or above; else raise."""
-    accepted = "a finite number, 0 or above"
-    number = _number(name, value, accepted)
-    if not (math.isfinite(number) and number >= 0):
-        raise ValueError(f"{name}={value!r}: accepted is {accepted}")
-    return number
-
-
-def check_betas(name: str, value: Any) -> tuple[float, float]:
-    """Return (β₁, β₂) as floats if both lie in [0, 1); else raise."""
-    accepted = "two numbers, at least 0 and below 1, e.g. (0.9, 0.999)"
-    if not isinstance(value, tuple | list):
-        raise TypeError(f"{name}={value!r}: accepted are {accepted}")
-    if len(value) != 2:
-        raise ValueError(f"{name}={value!r}: accepted are {accepted}")
-    beta1, beta2 = (_number(name, beta, accepted) for beta in value)
-    for label, beta in (("β1", beta1), ("β2", beta2)):
-        if not 0 <= beta < 1:
-            raise ValueError(f"{name}={value!r}: {label} is {beta}; accepted are {accepted}")
-    return beta1, beta2
-
-
-def check_choice(name: str, value: Any, choices: tuple[Any, ...]) -> Any:
-    """Return `value` if it is one of `choices`; else raise."""
-    if value not in choices:
-        raise ValueError(f"{name}={value!r}: accepted are {', '.join(map(repr, choices))}")
-    return value
-
-
-def _number(name: str, value: Any, accepted: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(
-            f"{name}={value!r} is of type {type(value).__name__}: accepted is {accepted}"
-        )
-    try:
-        return float(value)
-    except OverflowError:
-        return math.inf
 
 
 def _checked_parameters(params: Iterable[Any]) -> list[tuple[str, Parameter]]:

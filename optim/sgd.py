@@ -16,8 +16,9 @@ from typing import Any
 
 from numba import prange
 
+from optim.hyperparameters import check_positive
 from optim.loop import coordinatewise, inlinable
-from optim.optimizer import NonFinite, Optimizer, check_positive
+from optim.optimizer import NonFinite, Optimizer
 
 __all__ = ["SGD", "sgd_rule"]
 

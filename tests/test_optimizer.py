@@ -8,7 +8,7 @@ import pytest
 
 from minigrad import Tensor, nn
 from optim import SGD, Adam, Yogi
-from optim.loop import PARALLEL_FROM, all_finite
+from optim.loop import PARALLEL_FROM, all_finite, coordinatewise
 
 OPTIMIZERS = [SGD, Adam, Yogi]
 
@@ -317,3 +317,12 @@ def test_numpy_and_integer_learning_rates_count_as_the_number_they_are() -> None
         x = parameter(gradient=[1.0, 1.0])
         SGD([x], lr=lr).step()
         assert x.data.tolist() == [0.0, 1.0]
+
+
+def test_a_loop_whose_machine_code_cannot_be_kept_runs_all_the_same() -> None:
+    """A loop typed at a prompt has no file, and so no place in Numba's cache."""
+    namespace: dict[str, Any] = {}
+    exec("def halve(x):\n    for i in range(x.size):\n        x[i] = x[i] / 2", namespace)
+    x = np.array([1.0, 4.0])
+    coordinatewise(namespace["halve"])(x)
+    assert x.tolist() == [0.5, 2.0]
