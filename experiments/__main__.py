@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from datasets import DataError
 from experiments import RESULTS
 
 EXPERIMENTS = {
@@ -36,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     try:
         _run(list(dict.fromkeys(names)), arguments)
-    except (OSError, ValueError) as error:
+    except (OSError, DataError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -78,7 +78,9 @@ def report(
             print("\ninterrupted: only finished methods are drawn")
             save(draw(curves, floor, data.source), folder / f"{name}-interrupted.png")
         raise
-    if show:
+    if show and plt.get_backend().lower() == "agg":
+        print("there is no display to show it on; open the file")
+    elif show:
         plt.show()
     plt.close("all")
     return curves

@@ -68,6 +68,8 @@ def mse_loss(prediction: Any, target: Any) -> Any:
 
 def _affine(x: Any, weight: Any, bias: Any) -> Any:
     z = linear_maps.matmul(x, weight)
+    if getattr(bias, "dtype", None) != z.dtype:
+        return z + bias
     z += bias
     return z
 
@@ -85,7 +87,8 @@ def _mean_squared_error_vjp(g: Any, error: Any) -> Any:
 
 
 # Rows of their own, because these two are most of a small training step: together they replace
-# five nodes, and affine adds the bias where the product already lies.
+# five nodes, and affine adds the bias where the product already lies.  Its last VJP sums over the
+# batch, which the engine would do as well, after looking at the shapes.
 # fmt: off
 affine = Primitive(_affine,
     lambda g, z, x, W, b: linear_maps.times_transposed(g, x, W),

@@ -90,7 +90,7 @@ def broadcast_to(x: Any, shape: Any) -> Any:
 
 def inverse(axes: int | Sequence[int] | None) -> Any:
     """The order of axes that undoes `axes`."""
-    if axes is None or isinstance(axes, int):
+    if axes is None or isinstance(axes, int | np.integer):
         return axes
     return tuple(np.argsort(normalize_axis_tuple(axes, len(axes))))
 

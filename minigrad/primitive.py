@@ -267,6 +267,10 @@ def dispatch_function(
         raise _no_row(name, {})
     row = table[function]
     if not isinstance(row, Primitive):
+        try:
+            _signature(row).bind(*args, **kwargs)
+        except TypeError as error:
+            raise _no_row(name, kwargs) from error
         return row(*args, **kwargs)
     given = _signature(function).bind(*args, **kwargs).arguments
     inputs = [given.pop(key) for key in list(given)[: len(row.vjps)]]

@@ -1,4 +1,4 @@
-"""The table: every operation that can be differentiated, on one row each.
+"""The table: the operations that can be differentiated, one row each.
 
 A row is the operation z = f(x, y), then what it sends back to each input: with g = z̄ = ∂loss/∂z,
 the vector-Jacobian products
@@ -8,7 +8,8 @@ the vector-Jacobian products
 A VJP is called with ``g, z, *inputs, **kwargs``, so it may use the result z where that is shorter
 (exp, sqrt, tanh).  Broadcasting is not the row's business, nor is a stack of matrices times one
 matrix: the engine sums the gradient of a repeated input.  What takes more than a line stands in
-`linear_maps`.  The tests hold every row against numerical derivatives, first and second.
+`linear_maps`, and two rows for losses and layers in `functional`.  The tests hold every row against
+numerical derivatives, first and second.
 
 Kinks: `relu` has derivative 0 at 0, and `maximum` gives half to each input where the two are
 equal.  Both are subgradients.
@@ -26,7 +27,10 @@ from minigrad.primitive import Primitive, Variadic, bare, table
 
 
 def one_less(x: Any, y: Any) -> Any:
-    """Return the exponent y - 1 of y x**(y - 1), but y where x = y = 0: 0 · 0**-1 would be NaN."""
+    """Return the exponent y - 1 of y x**(y - 1), but y where x = y = 0: 0 · 0**-1 would be NaN.
+
+    Second derivatives at x = 0 that involve y are not finite, and not to be trusted.
+    """
     if isinstance(y, int | float):
         return y - (y != 0)
     return y - np.logical_or(np.not_equal(x, 0), np.not_equal(y, 0))

@@ -23,15 +23,18 @@ class _Recording(ContextDecorator):
 
     value: bool
 
+    def __init__(self) -> None:
+        self._before: list[bool] = []
+
     def __enter__(self) -> None:
-        self._before = mode.recording
+        self._before.append(mode.recording)
         mode.recording = self.value
 
     def __exit__(self, *exception: object) -> None:
-        mode.recording = self._before
+        mode.recording = self._before.pop()
 
     def _recreate_cm(self) -> _Recording:
-        return type(self)()  # a decorator's calls may overlap, in threads or by recursion
+        return type(self)()  # the calls of one decorated function may overlap, in threads
 
 
 class no_grad(_Recording):

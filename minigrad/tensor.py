@@ -63,8 +63,8 @@ class Tensor:
 
     Notes
     -----
-    ``==`` between tensors is identity, so that they can be keys of a dict; ``<``, ``>``, ``<=``,
-    ``>=`` and ``np.equal`` compare values and give plain boolean arrays.
+    ``t == u`` asks whether two tensors are one object, so that they can be keys of a dict; ``<``,
+    ``>``, ``<=``, ``>=`` and ``np.equal`` compare values and give plain boolean arrays.
 
     A tensor is never changed in place, because the graph may still need its value.  To update a
     parameter between steps, write into its `data`.  The graph refers to its inputs and does not
@@ -366,7 +366,8 @@ class Tensor:
 
     def transpose(self, *axes: Any) -> Tensor:
         """Axes in another order: ``t.transpose(1, 0, 2)``; reversed without arguments."""
-        order = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes or None
+        single = len(axes) == 1 and not isinstance(axes[0], int | np.integer)
+        order = axes[0] if single else axes or None
         return primitives.transpose(self, axes=order)
 
     def astype(self, dtype: npt.DTypeLike) -> Tensor:

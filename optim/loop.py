@@ -38,7 +38,8 @@ class coordinatewise:
     Arithmetic is IEEE's, with nothing fused or reordered, unless `fastmath` names what is
     allowed: so the compiled rule gives the bits that NumPy gives, on one core or many.  The
     machine code is kept on disk, beside the source or in the user's cache, and made again when the
-    loop's file changes; the rule that a loop calls therefore stands in the same file.
+    loop's file changes.  So the rule that a loop calls stands in the same file; and after a change
+    of the options here, the ``__pycache__`` folders have to be deleted.
 
     Parameters
     ----------

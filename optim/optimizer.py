@@ -57,8 +57,8 @@ class Optimizer(ABC):
         What `step` does when a gradient holds NaN or infinity: raise `FloatingPointError`, skip
         the whole step (counted in `skipped`), or not look.  "raise" and "skip" happen before any
         parameter or state has changed, and cost one more read of the gradients.  The check is of
-        the gradients: a finite one can still overflow when a rule squares it, above 1.3e154 in
-        float64 and 1.8e19 in float32.
+        the gradients: a finite one above 1.3e154 in float64, or 1.8e19 in float32, still overflows
+        when a rule squares it, and its coordinate is then stuck or NaN.
     **hyperparameters
         One for each name in the class's `hyperparameters`.  They are attributes, and are checked
         when they are set, also between steps.
@@ -134,7 +134,7 @@ class Optimizer(ABC):
         FloatingPointError
             If a gradient holds NaN or infinity, with ``nonfinite="raise"``.
 
-        Whatever is raised, no parameter and no state has changed.
+        A step that is refused has changed no parameter and no state.
         """
         updates = []
         coefficients: tuple[Any, ...] = ()

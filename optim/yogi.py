@@ -101,7 +101,8 @@ class Yogi(Optimizer):
     eps : float
         ε, 0 or above.  With 0, a coordinate whose gradients have all been 0 becomes NaN.
     initial_accumulator : float
-        s₀, 0 or above.  The bias correction divides it too: at t = 1, ŝ is 1000 s₀ and more.
+        s₀, 0 or above; used when the optimizer is made.  The bias correction divides it too: with
+        the default β₂, ŝ starts at about 1000 s₀.
     nonfinite : {"raise", "skip", "ignore"}
         What to do about NaN or infinity in a gradient; see `Optimizer`.
 

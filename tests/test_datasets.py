@@ -259,6 +259,24 @@ def test_fetch_of_a_file_that_is_here_downloads_nothing(
     assert "already here" in capsys.readouterr().out
 
 
+def test_fetch_replaces_a_file_with_another_checksum(
+    server: str, nowhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(datasets.SOURCES, "airfoil", source(server, "whole"))
+    nowhere.mkdir(parents=True)
+    (nowhere / AIRFOIL.filename).write_bytes(b"an older one")
+    assert main(["fetch", "airfoil"]) == 0
+    assert (nowhere / AIRFOIL.filename).read_bytes() == CONTENT
+
+
+def test_ctrl_c_while_fetching_ends_with_status_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(self: Any, progress: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(datasets.Source, "fetch", interrupted)
+    assert main(["fetch", "airfoil"]) == 130
+
+
 def test_a_failed_fetch_ends_with_status_1_and_a_message(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -38,6 +38,12 @@ SAME: dict[str, Callable[[Any], Any]] = {
     "concatenate with lists": lambda x: np.concatenate([[[1.0, 2.0, 3.0]], x]),
     "add.reduce": lambda x: np.add.reduce(x, axis=1),
     "mean": lambda x: np.mean(x, axis=-1),
+    "mean over two axes of three": lambda x: np.mean(x.reshape(1, 2, 3), axis=(0, 2)),
+    "mean over axes by negative number": lambda x: np.mean(x, axis=(-1, 0), keepdims=True),
+    "mean over no axes": lambda x: np.mean(x, axis=()),
+    "transpose by a NumPy integer": lambda x: x.reshape(-1).transpose(np.int64(0)),
+    "concatenate over the last axis": lambda x: np.concatenate([x, x[:, :1]], -1),
+    "tuple as an operand": lambda x: x * (1.0, 2.0, 3.0),
     "reshape": lambda x: np.reshape(x, (3, 2)),
     "reshape to one axis": lambda x: np.reshape(x, -1),
     "transpose": lambda x: np.transpose(x),
@@ -97,6 +103,8 @@ UNKNOWN: dict[str, tuple[Callable[[Any], Any], str]] = {
     "function of a sub-package": (lambda x: np.fft.fft(x), r"numpy\.fft\.fft"),
     "ufunc method": (lambda x: np.multiply.reduce(x), r"numpy\.multiply\.reduce"),
     "dot of stacks": (lambda x: np.dot(x, np.ones((2, 3, 4))), "use @"),
+    "option of a joining function": (lambda x: np.concatenate([x], dtype=float), "with dtype="),
+    "where with one argument": (lambda x: np.where(x), r"numpy\.where"),
     "option": (lambda x: np.sum(x, dtype=np.float32), "with dtype=.*has no such row"),
     "ufunc option": (lambda x: np.add(x, 1, where=M > 1), "with where="),
 }
@@ -107,6 +115,11 @@ def test_what_the_table_lacks_is_named(name: str, t: Tensor) -> None:
     call, named = UNKNOWN[name]
     with pytest.raises(TypeError, match=named):
         call(t)
+
+
+def test_error_broadcast_to_fewer_axes(t: Tensor) -> None:
+    with pytest.raises(ValueError, match="more axes than the shape"):
+        np.broadcast_to(t[None], (2, 3))
 
 
 def test_error_result_into_an_existing_array(t: Tensor) -> None:

@@ -7,13 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
+import optim
 from datasets import Regression, airfoil, airfoil_stand_in
-from experiments import adam, report, yogi
+from experiments import adam, protocol, report, yogi
 from experiments.__main__ import EXPERIMENTS, main
 from experiments.protocol import Curve, Experiment, largest_difference, least_squares_loss
+from minigrad import Tensor
 
 METHODS: dict[str, Callable[[Regression, int], Curve]] = {
     "Adam, from scratch": lambda data, seed: adam.from_scratch(data, seed)[0],
@@ -57,11 +60,103 @@ def test_the_equations_and_optim_agree(seed: int) -> None:
     assert largest_difference(by_library, by_equations) < 1e-12
 
 
-def test_no_method_passes_the_floor() -> None:
+def test_the_floor_is_the_loss_of_the_best_line_with_its_intercept() -> None:
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(50, 1)) + 3.0
+    noise = rng.normal(size=(50, 1))
+    data = Regression(X, 2.0 * X + 7.0 + noise, "a line")
+    slope, intercept = np.polyfit(X[:, 0], data.y[:, 0], 1)
+    best = np.mean((X[:, 0] * slope + intercept - data.y[:, 0]) ** 2) / 2
+    assert least_squares_loss(data) == pytest.approx(best, rel=1e-12)
+
+
+def test_the_largest_difference_is_relative_and_over_all_parameters() -> None:
+    a, b = Tensor([1.0, 2.0]), Tensor([1.0, 2.5])
+    assert largest_difference([a, a], [a, b]) == pytest.approx(0.2)
+    assert largest_difference([a], [a]) == 0.0
+
+
+class Clock:
+    """A clock that a training step and an evaluation each move by an amount of their own."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        monkeypatch.setattr("time.perf_counter", lambda: self.now)
+
+    def advance(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def test_evaluations_do_not_count_as_training_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    evaluated_at = []
+    n = 0
+
+    def step(X: Any, y: Any) -> None:
+        nonlocal n
+        n += len(X)
+        clock.advance(1.0)
+
+    def loss() -> float:
+        evaluated_at.append(n)
+        clock.advance(1000.0)
+        return 0.5
+
     data = airfoil_stand_in()
-    floor = least_squares_loss(data)
-    for method in METHODS.values():
-        assert min(method(data, 0).losses) >= floor
+    curve = Curve("", "")
+    protocol.train(curve, step, loss, data, epochs=3, rng=np.random.default_rng(0))
+    assert curve.seconds_per_epoch == 150.0
+    assert evaluated_at == [*range(0, 4500, 200), 4500]
+    assert curve.epochs == [n / 1500 for n in evaluated_at]
+
+
+def test_compiling_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[Any] = []
+    monkeypatch.setattr(adam, "compile_ahead", compiled.append)
+    adam.concise(airfoil_stand_in(), 0, epochs=1)
+    assert compiled == [optim.Adam]
+
+
+def test_the_figure_shows_the_losses_and_their_distance_to_the_floor() -> None:
+    curve = Curve("first", "", [0.0, 1.0], [0.5, 0.3], 0.1)
+    figure = report.draw([curve] * 6, 0.25, "data")
+    whole, excess = ([np.asarray(line.get_ydata()) for line in a.lines] for a in figure.axes)
+    assert len(excess) == 6
+    np.testing.assert_allclose(whole[0], np.array([0.5, 0.3]))
+    np.testing.assert_allclose(excess[0], np.array([0.25, 0.05]))
+    np.testing.assert_allclose(whole[-1], np.array(0.25))
+
+
+def test_the_report_hands_data_and_seed_on(tmp_path: Path) -> None:
+    seen = []
+
+    def run(data: Regression, seed: int) -> Any:
+        seen.append((data, seed))
+        yield Curve("first", "", [0.0, 1.0], [0.5, 0.3], 0.1)
+
+    def check(data: Regression, seed: int) -> str:
+        seen.append((data, seed))
+        return "fine"
+
+    data = airfoil_stand_in()
+    report.report({"x": Experiment(run, check)}, data, 3, tmp_path)
+    assert [(d is data, seed) for d, seed in seen] == [(True, 3), (True, 3)]
+
+
+def test_show_opens_a_window_or_says_why_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown = []
+    monkeypatch.setattr(plt, "show", lambda: shown.append(True))
+    experiments = {"yogi": yogi.EXPERIMENT}
+    report.report(experiments, airfoil_stand_in(), 0, tmp_path, show=True)
+    assert shown == []
+    assert "no display" in capsys.readouterr().out
+    monkeypatch.setattr(plt, "get_backend", lambda: "QtAgg")
+    report.report(experiments, airfoil_stand_in(), 0, tmp_path, show=True)
+    assert shown == [True]
+    report.report(experiments, airfoil_stand_in(), 0, tmp_path)
+    assert shown == [True]
 
 
 def test_the_loss_is_evaluated_every_200_examples() -> None:
@@ -82,6 +177,7 @@ def test_the_main_job_prints_the_sections_lines_and_saves_one_figure(tmp_path: P
     assert (result.returncode, result.stderr) == (0, "")
     out = result.stdout
     assert "data   stand-in" in out
+    assert "seed   1" in out
     assert "floor  0.242" in out
     for method, textbook in (
         ("Adam, from scratch", "loss: 0.242, 0.095 sec/epoch"),
@@ -201,6 +297,25 @@ def test_ctrl_c_while_drawing_keeps_the_figure(
     with pytest.raises(KeyboardInterrupt):
         report.report({"yogi": yogi.EXPERIMENT}, airfoil_stand_in(), 0, tmp_path)
     assert (tmp_path / "yogi-interrupted.png").is_file()
+
+
+def test_ctrl_c_ends_with_status_130(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*arguments: Any, **options: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(report, "report", interrupted)
+    assert main(["--data", "stand-in", "--out", str(tmp_path)]) == 130
+
+
+def test_a_mistake_in_a_script_keeps_its_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def mistaken(*arguments: Any, **options: Any) -> None:
+        raise ValueError("operands could not be broadcast")
+
+    monkeypatch.setattr(report, "report", mistaken)
+    with pytest.raises(ValueError, match="broadcast"):
+        main(["--data", "stand-in", "--out", str(tmp_path)])
 
 
 def test_a_figure_that_fails_to_save_leaves_the_old_one(

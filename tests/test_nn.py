@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minigrad import Tensor, check_gradients, mse_loss, nn, squared_loss
+from minigrad import Tensor, check_gradients, functional, mse_loss, nn, squared_loss
 
 
 def rng() -> np.random.Generator:
@@ -18,11 +18,18 @@ def test_linear_is_x_w_plus_b() -> None:
     np.testing.assert_array_equal(layer(x).data, x @ layer.weight.data + layer.bias.data)
 
 
+def test_affine_promotes_like_the_expression_it_stands_for() -> None:
+    x, w = np.ones((2, 3), np.float32), np.ones((3, 1), np.float32)
+    for b in (np.ones(1, np.float32), np.ones(1), 1.0):
+        assert functional.affine(x, w, b).dtype == (x @ w + b).dtype
+
+
 def test_initial_weights_come_from_the_generator_and_lie_within_the_bound() -> None:
     a, b = nn.Linear(100, 50, rng=rng()), nn.Linear(100, 50, rng=rng())
     np.testing.assert_array_equal(a.weight.data, b.weight.data)
     assert 0.099 < abs(a.weight.data).max() <= 0.1
     assert abs(a.weight.data.mean()) < 0.003
+    assert 0.09 < abs(a.bias.data).max() <= 0.1
 
 
 def test_float32_stays_float32() -> None:
@@ -89,7 +96,8 @@ def test_squared_loss_is_half_the_squared_error_of_each_example() -> None:
 
 
 def test_mse_loss_is_twice_the_mean_squared_loss() -> None:
-    x, y = rng().normal(size=(6, 2)), rng().normal(size=(6, 2))
+    x, y = rng().normal(size=(2, 6, 2))
+    assert float(mse_loss(x, y)) == pytest.approx(float(np.mean((x - y) ** 2)), rel=1e-15)
     assert float(mse_loss(x, y)) == pytest.approx(2 * float(squared_loss(x, y).mean()), rel=1e-15)
 
 

@@ -215,6 +215,40 @@ def test_one_bad_element_is_found_wherever_it_is(size: int, dtype: Any, bad: flo
     assert all_finite(x[:0])
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_no_place_is_left_out_of_the_search(dtype: Any) -> None:
+    x = np.ones(PARALLEL_FROM + 3, dtype)
+    for place in range(x.size):
+        x[place] = np.nan
+        assert not all_finite(x), place
+        x[place] = 1
+
+
+def test_parameters_of_two_dtypes_each_get_coefficients_of_their_own() -> None:
+    alone = [parameter(np.ones(3, dtype), np.full(3, 0.1, dtype)) for dtype in "fd"]
+    together = [parameter(np.ones(3, dtype), np.full(3, 0.1, dtype)) for dtype in "fd"]
+    optimizer = Adam(together, lr=0.1)
+    optimizer.step()
+    for a, b in zip(alone, together, strict=True):
+        Adam([a], lr=0.1).step()
+        assert a.data.dtype == b.data.dtype
+        np.testing.assert_array_equal(a.data, b.data)
+
+
+def test_without_eps_a_zero_gradient_gives_nan_and_no_exception_half_way() -> None:
+    x = parameter(gradient=[1.0, 0.0])
+    Adam([x], eps=0.0, lr=0.5).step()
+    assert x.data[0] == pytest.approx(0.5)
+    assert np.isnan(x.data[1])
+
+
+def test_error_read_only_parameter() -> None:
+    x = parameter()
+    x.data.flags.writeable = False
+    with pytest.raises(ValueError, match="read-only"):
+        SGD([x])
+
+
 # Arrays of every kind
 
 

@@ -81,6 +81,7 @@ CASES: dict[str, list[Case]] = {
         (lambda x, y: np.where([[True], [False]], x, y), (signed(2, 3), signed(3, seed=1))),
         (lambda x: np.where(x > 0, x**2, -x), (signed(4),)),
         (lambda x, y: np.where(True, x, y), (signed(), signed(2, seed=1))),
+        (lambda x, y: np.where(np.ones((0, 3), bool), x, y), (signed(0, 3), signed(3, seed=1))),
     ],
     "negative": unary(primitives.negative),
     "positive": unary(primitives.positive),
@@ -126,7 +127,7 @@ CASES: dict[str, list[Case]] = {
             (-1, (signed(2, 3), signed(2, 1))),
         )
     ],
-    "astype": [(lambda x: primitives.astype(x, dtype=np.float64) ** 2, (signed(2, 3),))],
+    "astype": unary(lambda x: primitives.astype(x, dtype=np.float64) ** 2),
 }
 
 

@@ -1,5 +1,7 @@
 """The speed table: that it measures what it says, and prints ratios; never how fast."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -44,17 +46,59 @@ def test_the_table_is_printed(
     assert out.count("  1.00\n") == 5  # minigrad is the unit of each of the five tables
 
 
-def test_the_epoch_by_hand_takes_the_librarys_steps() -> None:
-    """Both sides of the comparison do the same work: every epoch lowers the loss alike."""
+def variables_of(run: Any) -> dict[str, Any]:
+    """What a candidate trains, out of its closure."""
+    cells = zip(run.__code__.co_freevars, run.__closure__, strict=True)
+    return {name: cell.cell_contents for name, cell in cells}
+
+
+def test_both_epochs_do_the_same_work() -> None:
     data = airfoil_stand_in()
-    for name in ("minigrad", "NumPy, gradient by hand"):
-        run = epoch.candidates(data, seed=0)[name]
-        variables = dict(zip(run.__code__.co_freevars, run.__closure__ or (), strict=True))
+    candidates = epoch.candidates(data, seed=0)
+    ours, by_hand = candidates["minigrad"], candidates["NumPy, gradient by hand"]
+    for _ in range(2):
+        ours()
+        by_hand()
+    w, b = variables_of(ours)["net"].parameters()
+    np.testing.assert_allclose(w.data, variables_of(by_hand)["w"], rtol=1e-12)
+    np.testing.assert_allclose(b.data, variables_of(by_hand)["b"], rtol=1e-12)
+
+
+@pytest.mark.parametrize("rule", optimizer_step.RULES)
+def test_both_steps_do_the_same_work_in_the_dtype_they_say(rule: str) -> None:
+    for dtype in optimizer_step.DTYPES:
+        x, g = np.linspace(-1, 1, 20, dtype=dtype), np.linspace(2, -1, 20, dtype=dtype)
+        ours: Any = optimizer_step._minigrad(rule, "ignore", x, g)
+        by_hand = optimizer_step._numpy(rule, x, g)
         for _ in range(3):
-            run()
-        if name == "minigrad":
-            w, b = (p.data for p in variables["net"].cell_contents.parameters())
-        else:
-            w, b = variables["w"].cell_contents, variables["b"].cell_contents
-        loss = float(np.mean((data.X @ w + b - data.y) ** 2)) / 2
-        assert 0.242 < loss < 0.26
+            ours()
+            by_hand()
+        trained = ours.__self__._slots[0].parameter.data
+        assert trained.dtype == dtype
+        np.testing.assert_array_equal(trained, variables_of(by_hand)["x"])
+
+
+def test_the_labels_say_what_the_steps_do() -> None:
+    candidates = optimizer_step.candidates("Adam", 10, "float32", seed=0)
+    settings = {
+        name: (step.__self__.nonfinite, step.__self__._slots[0].dtype)
+        for name, step in candidates.items()
+        if hasattr(step, "__self__") and hasattr(step.__self__, "nonfinite")
+    }
+    assert settings == {
+        "minigrad": ("ignore", np.float32),
+        'with nonfinite="raise"': ("raise", np.float32),
+    }
+
+
+def test_a_time_is_that_of_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+
+    def run() -> None:
+        nonlocal now
+        now += 1e-6
+
+    monkeypatch.setattr("time.perf_counter", lambda: now)
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    timings = interleaved({"a": run}, rounds=2)
+    np.testing.assert_allclose(timings["a"], 1e-6, rtol=1e-6)

@@ -236,11 +236,20 @@ def test_a_decorated_function_may_overlap_with_itself() -> None:
 
     @no_grad()
     def down(n: int) -> None:
+        assert not (x * 2.0).requires_grad
         if n:
             down(n - 1)
+            assert not (x * 2.0).requires_grad
 
-    with no_grad():
-        down(3)
+    down(3)
+    assert (x * 2.0).requires_grad
+
+
+def test_one_no_grad_object_can_be_entered_again() -> None:
+    x, off = parameter(1.0), no_grad()
+    with off:
+        with off:
+            pass
         assert not (x * 2.0).requires_grad
     assert (x * 2.0).requires_grad
 

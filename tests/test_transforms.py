@@ -98,6 +98,25 @@ def test_an_inner_grad_costs_no_walk_through_what_came_before() -> None:
     assert len(visits) == 16
 
 
+def test_the_gradient_of_the_identity_is_one() -> None:
+    assert float(grad(lambda x: x)(2.0)) == 1.0
+    assert float(grad(lambda x, y: x, argnums=1)(2.0, 3.0)) == 0.0
+
+
+def test_other_parameters_count_as_constants() -> None:
+    w = Tensor(2.0, requires_grad=True)
+    assert float(grad(lambda x: x * w)(5.0)) == 2.0
+    assert w.grad is None
+
+
+def test_a_nested_value_stays_in_the_graph() -> None:
+    def f(x: Any) -> Any:
+        value, slope = value_and_grad(lambda y: y**3)(x)
+        return value * slope  # x³ · 3x²
+
+    assert float(grad(f)(2.0)) == 15 * 2.0**4
+
+
 def test_grad_works_under_no_grad() -> None:
     with no_grad():
         assert float(grad(lambda x: x * x)(3.0)) == 6.0

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 import optim
 from datasets import Regression, minibatches
-from experiments.protocol import BATCH_SIZE, LEARNING_RATE
+from experiments.protocol import BATCH_SIZE, LEARNING_RATE, start
 from minigrad import mse_loss, nn
 from optim.adam import adam_rule
 
@@ -44,12 +44,14 @@ def candidates(data: Regression, seed: int) -> dict[str, Epoch]:
 
 
 def _minigrad(data: Regression, seed: int) -> Epoch:
-    rng = np.random.default_rng(seed)
-    net = nn.Sequential(nn.Linear(data.X.shape[1], 1, rng=rng))
+    w, b, batches = start(data, seed)
+    net = nn.Sequential(nn.Linear(data.X.shape[1], 1, rng=np.random.default_rng(seed)))
+    for parameter, initial in zip(net.parameters(), (w, b), strict=True):
+        parameter.data[...] = initial.data
     optimizer = optim.Adam(net.parameters(), lr=LEARNING_RATE)
 
     def epoch() -> None:
-        for X, y in minibatches(data.X, data.y, BATCH_SIZE, rng):
+        for X, y in minibatches(data.X, data.y, BATCH_SIZE, batches):
             optimizer.zero_grad()
             mse_loss(net(X), y).backward()
             optimizer.step()
@@ -58,14 +60,14 @@ def _minigrad(data: Regression, seed: int) -> Epoch:
 
 
 def _numpy(data: Regression, seed: int) -> Epoch:
-    rng = np.random.default_rng(seed)
-    w, b = rng.normal(0, 0.01, (data.X.shape[1], 1)), np.zeros(1)
+    w0, b0, batches = start(data, seed)
+    w, b = w0.data, b0.data
     state = [np.zeros_like(x) for x in (w, w, b, b)]
     t = 0
 
     def epoch() -> None:
         nonlocal w, b, t
-        for X, y in minibatches(data.X, data.y, BATCH_SIZE, rng):
+        for X, y in minibatches(data.X, data.y, BATCH_SIZE, batches):
             error = X @ w + b - y
             g_w, g_b = X.T @ error * (2 / len(X)), error.mean(axis=0) * 2
             t += 1

@@ -34,7 +34,10 @@ def speed_table(data: Regression, seed: int) -> None:
         "installed. A ratio says how many times\nas long as minigrad another takes: above 1, "
         "minigrad is faster.\n"
     )
-    print("A training epoch of the section (150 batches of 10, Adam, default dtype of each)\n")
+    print(
+        "A training epoch of the section: 150 batches of 10, Adam; float64 in minigrad and NumPy,\n"
+        "float32 in PyTorch and JAX, their defaults\n"
+    )
     runs = epoch.candidates(data, seed)
     with tqdm(total=EPOCH_ROUNDS * len(runs), leave=False, disable=None) as bar:
         timings = interleaved(runs, rounds=EPOCH_ROUNDS, tick=bar.update)
