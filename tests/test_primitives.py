@@ -125,6 +125,8 @@ CASES: dict[str, list[Case]] = {
             (0, (signed(3), signed(2))),
             (0, (signed(1, 3), signed(2, 3), signed(0, 3))),
             (-1, (signed(2, 3), signed(2, 1))),
+            (-2, (signed(2, 3), signed(1, 3))),
+            (-1, (signed(1, 2, 3), signed(1, 2, 1))),
         )
     ],
     "astype": unary(lambda x: primitives.astype(x, dtype=np.float64) ** 2),

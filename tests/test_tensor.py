@@ -245,6 +245,36 @@ def test_a_decorated_function_may_overlap_with_itself() -> None:
     assert (x * 2.0).requires_grad
 
 
+def test_a_decorated_function_in_two_threads_leaves_each_thread_as_it_was() -> None:
+    x = parameter(1.0)
+    inside = {name: threading.Event() for name in ("first", "second")}
+    first_left = threading.Event()
+    recording = {}
+
+    @no_grad()
+    def overlap(name: str) -> None:
+        inside[name].set()
+        assert (inside["second"] if name == "first" else first_left).wait(10)
+
+    def first() -> None:
+        overlap("first")
+        recording["first"] = (x * 2.0).requires_grad
+        first_left.set()
+
+    def second() -> None:
+        assert inside["first"].wait(10)
+        with no_grad():
+            overlap("second")
+            recording["second"] = (x * 2.0).requires_grad
+
+    threads = [threading.Thread(target=run) for run in (first, second)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert recording == {"first": True, "second": False}
+
+
 def test_one_no_grad_object_can_be_entered_again() -> None:
     x, off = parameter(1.0), no_grad()
     with off:
