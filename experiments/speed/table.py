@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Callable, Mapping
 from statistics import median
 
 from tqdm import tqdm
@@ -39,17 +40,19 @@ def speed_table(data: Regression, seed: int) -> None:
         "float32 in PyTorch and JAX, their defaults\n"
     )
     runs = epoch.candidates(data, seed)
-    with tqdm(total=EPOCH_ROUNDS * len(runs), leave=False, disable=None) as bar:
-        timings = interleaved(runs, rounds=EPOCH_ROUNDS, tick=bar.update)
-    _print_rows(timings)
+    _print_rows(_timed("epoch", runs, EPOCH_ROUNDS))
     for rule in optimizer_step.RULES:
         for dtype in optimizer_step.DTYPES:
             for size in optimizer_step.SIZES:
                 steps = optimizer_step.candidates(rule, size, dtype, seed)
-                with tqdm(total=STEP_ROUNDS[size] * len(steps), leave=False, disable=None) as bar:
-                    timings = interleaved(steps, rounds=STEP_ROUNDS[size], tick=bar.update)
                 print(f"\nOne step of {rule}, {size:,} elements, {dtype}\n")
-                _print_rows(timings)
+                _print_rows(_timed(f"{rule}, {size:,}, {dtype}", steps, STEP_ROUNDS[size]))
+
+
+def _timed(what: str, candidates: Mapping[str, Callable[[], object]], rounds: int) -> Timings:
+    turns = rounds * len(candidates)
+    with tqdm(total=turns, desc=what, unit="turn", leave=False, disable=None) as bar:
+        return interleaved(candidates, rounds=rounds, tick=bar.update)
 
 
 def _print_rows(timings: Timings) -> None:
