@@ -4,8 +4,15 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from datasets.airfoil import AIRFOIL
+
+os.environ.setdefault("MPLBACKEND", "agg")
+
+# A first call may compile, so no example has a time limit.  CI tries the same examples every time.
+settings.register_profile("minigrad", deadline=None, derandomize="CI" in os.environ)
+settings.load_profile("minigrad")
 
 
 @pytest.fixture(scope="session")
@@ -15,6 +22,3 @@ def real_airfoil() -> Path:
     if place is None:
         pytest.skip("the real airfoil file is not here (python -m datasets fetch airfoil)")
     return place
-
-
-os.environ.setdefault("MPLBACKEND", "agg")

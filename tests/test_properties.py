@@ -3,7 +3,7 @@
 from typing import Any
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -62,7 +62,6 @@ def test_all_finite_is_numpys_isfinite(x: Any) -> None:
     assert all_finite(x) == bool(np.isfinite(x).all())
 
 
-@settings(deadline=None)
 @given(
     st.sampled_from([Adam, Yogi]),
     hnp.arrays(float, (5, 3), elements=NUMBERS),
