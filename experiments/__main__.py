@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from datasets import DataError
+from datasets import DataError, airfoil
 from experiments import RESULTS
 
 EXPERIMENTS = {
@@ -53,7 +53,6 @@ def _run(names: list[str], arguments: argparse.Namespace) -> None:
 
         if not arguments.show:
             mpl.use("agg")
-        from datasets import airfoil
         from experiments.report import report
 
         found = {name: importlib.import_module(f"experiments.{name}") for name in section}
@@ -62,7 +61,6 @@ def _run(names: list[str], arguments: argparse.Namespace) -> None:
             airfoil(arguments.data), arguments.seed, arguments.out, show=arguments.show,
         )  # fmt: skip
     if "speed" in names:
-        from datasets import airfoil
         from experiments.speed.table import speed_table
 
         speed_table(airfoil(arguments.data), arguments.seed)

@@ -41,7 +41,8 @@ def adam_rule(
 ) -> tuple[Any, Any, Any]:
     """One step of one coordinate, or of whole arrays; returns the new x, v and s.
 
-    `debias1` is 1/(1 - β₁ᵗ) and `debias2` 1/(1 - β₂ᵗ).
+    What is the same for all coordinates comes ready-made: `debias1` is 1/(1 - β₁ᵗ) and `debias2`
+    1/(1 - β₂ᵗ), so that v̂ and ŝ are products, which take less time than divisions.
 
     Examples
     --------

@@ -30,8 +30,8 @@ def candidates(data: Regression, seed: int) -> dict[str, Epoch]:
     except ImportError:
         pass
     else:
-        found[f"PyTorch {torch.__version__}, concise loop"] = _torch(data, loader=True)
-        found["PyTorch, batches without DataLoader"] = _torch(data, loader=False, seed=seed)
+        found[f"PyTorch {torch.__version__}, concise loop"] = _torch(data, seed, loader=True)
+        found["PyTorch, batches without DataLoader"] = _torch(data, seed, loader=False)
     try:
         import jax
         import optax  # noqa: F401
@@ -78,7 +78,7 @@ def _numpy(data: Regression, seed: int) -> Epoch:
     return epoch
 
 
-def _torch(data: Regression, *, loader: bool, seed: int = 0) -> Epoch:
+def _torch(data: Regression, seed: int, *, loader: bool) -> Epoch:
     import torch
     from torch.utils.data import DataLoader, TensorDataset
 
@@ -92,10 +92,11 @@ def _torch(data: Regression, *, loader: bool, seed: int = 0) -> Epoch:
         order = torch.randperm(len(X), generator=generator)
         return zip(X[order].split(BATCH_SIZE), y[order].split(BATCH_SIZE), strict=True)
 
-    batches = DataLoader(TensorDataset(X, y), BATCH_SIZE, shuffle=True) if loader else None
+    examples = TensorDataset(X, y)
+    batches = DataLoader(examples, BATCH_SIZE, shuffle=True, generator=generator)
 
     def epoch() -> None:
-        for X_batch, y_batch in batches if batches is not None else shuffled():
+        for X_batch, y_batch in batches if loader else shuffled():
             optimizer.zero_grad()
             loss(net(X_batch), y_batch).mean().backward()
             optimizer.step()
@@ -109,7 +110,7 @@ def _jax(data: Regression, seed: int, *, donate: bool) -> Epoch:
     import optax
 
     rng = np.random.default_rng(seed)
-    single = Regression(data.X.astype(np.float32), data.y.astype(np.float32), data.source)
+    X_all, y_all = data.X.astype(np.float32), data.y.astype(np.float32)
     adam = optax.adam(LEARNING_RATE)
     parameters: Any = (jnp.zeros((data.X.shape[1], 1), jnp.float32), jnp.zeros(1, jnp.float32))
     state = adam.init(parameters)
@@ -127,7 +128,7 @@ def _jax(data: Regression, seed: int, *, donate: bool) -> Epoch:
 
     def epoch() -> None:
         nonlocal parameters, state
-        for X, y in minibatches(single.X, single.y, BATCH_SIZE, rng):
+        for X, y in minibatches(X_all, y_all, BATCH_SIZE, rng):
             parameters, state = step(parameters, state, X, y)
         jax.block_until_ready(parameters)
 

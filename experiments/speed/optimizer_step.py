@@ -102,10 +102,10 @@ def _optax(rule: str, x: npt.NDArray[Any], g: npt.NDArray[Any]) -> Step:
     import jax
     import optax
 
-    with jax.enable_x64(True):
-        optimizer = getattr(optax, rule.lower())(1e-3)
-        parameter, gradient = jax.numpy.asarray(x), jax.numpy.asarray(g)
-        state = optimizer.init(parameter)
+    jax.config.update("jax_enable_x64", True)  # once: switching at every step would be timed
+    optimizer = getattr(optax, rule.lower())(1e-3)
+    parameter, gradient = jax.numpy.asarray(x), jax.numpy.asarray(g)
+    state = optimizer.init(parameter)
 
     @functools.partial(jax.jit, donate_argnums=(0, 1))
     def update(parameter: Any, state: Any, gradient: Any) -> Any:
@@ -114,8 +114,7 @@ def _optax(rule: str, x: npt.NDArray[Any], g: npt.NDArray[Any]) -> Step:
 
     def step() -> None:
         nonlocal parameter, state
-        with jax.enable_x64(True):
-            parameter, state = update(parameter, state, gradient)
-            jax.block_until_ready(parameter)
+        parameter, state = update(parameter, state, gradient)
+        jax.block_until_ready(parameter)
 
     return step
