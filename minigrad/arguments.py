@@ -14,6 +14,7 @@ from minigrad.tensor import Tensor
 
 __all__ = ["arranged", "as_tuple", "check_floating", "conforming", "name_of", "positions"]
 
+ARRAYS = (np.ndarray, np.generic, Tensor)
 KINDS = {"i": "integer", "u": "integer", "b": "boolean", "c": "complex"}
 
 
@@ -50,7 +51,7 @@ def arranged(gradients: Iterable[Any], argnums: int | Sequence[int], args: tuple
 
 def check_floating(path: str, x: Any) -> None:
     """Refuse what has no derivative."""
-    if isinstance(x, float | np.ndarray | np.generic | Tensor) and np.result_type(x).kind == "f":
+    if isinstance(x, float) or (isinstance(x, ARRAYS) and x.dtype.kind == "f"):
         return
     if isinstance(x, Module):
         raise TypeError(
@@ -58,8 +59,9 @@ def check_floating(path: str, x: Any) -> None:
             "parameters in one, e.g. {'W': layer.weight.data, 'b': layer.bias.data}, to a "
             "function that computes with them, or call loss.backward() for each parameter's .grad"
         )
-    if isinstance(x, np.ndarray | np.generic | Tensor | int):
-        kind = KINDS.get(np.result_type(x).kind, str(np.result_type(x)))
+    if isinstance(x, (*ARRAYS, int, complex)):
+        dtype = np.result_type(x)
+        kind = KINDS.get(dtype.kind, str(dtype))
         what = "array" if np.ndim(x) else "number"
         raise TypeError(
             f"{path} is {'an' if kind[0] in 'io' else 'a'} {kind} {what}: a derivative needs "

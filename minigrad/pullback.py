@@ -1,4 +1,9 @@
-"""A function recorded at a point, and the way back from its results to its variables."""
+"""A function recorded at a point, and the way back from its results to its variables.
+
+The transforms are made of three steps: `record` runs f on variables in the place of its arguments;
+`results` takes what f returned apart; `pull_back`, or one of the two that build a Jacobian row by
+row, walks back from there to the variables.
+"""
 
 from __future__ import annotations
 
@@ -31,11 +36,25 @@ def record(
 ) -> tuple[Any, list[Tensor], bool]:
     """Run f with variables for the leaves of the wanted arguments.
 
+    Parameters
+    ----------
+    f : callable
+        The function.
+    args, kwargs : tuple and dict
+        All its arguments.
+    wanted : sequence of int
+        Positions in `args` of those to differentiate.
+
     Returns
     -------
     output, variables, nested
         Whatever f returned, the variables in order, and whether the derivatives are to be
         Tensors of a graph around this one.
+
+    Raises
+    ------
+    TypeError
+        If a leaf has no derivative; before f runs.
     """
     found = [pair for n in wanted for pair in trees.leaves(args[n], f"argument {n}")]
     for path, x in found:
@@ -59,7 +78,7 @@ def record(
 def _variable(x: Any, connected: bool) -> Tensor:
     """A variable of its own, so that f's use of this argument is told from any other use of it.
 
-    That of a Tensor in a graph stays connected to the graph.
+    If `connected`, the variable for a Tensor in a graph is part of that graph.
     """
     if isinstance(x, Tensor) and x.requires_grad and connected:
         return primitives.positive(x)

@@ -104,7 +104,8 @@ def value_and_grad(
         if isinstance(output, int | float | np.ndarray | np.generic):
             output = Tensor(output)
         elif not isinstance(output, Tensor):
-            hint = "; for a pair (scalar, auxiliary) use has_aux=True" * isinstance(output, tuple)
+            pair = isinstance(output, tuple) and len(output) == 2
+            hint = "; for a pair (scalar, auxiliary) use has_aux=True" if pair else ""
             raise TypeError(
                 f"{name} returned a {type(output).__name__}; a gradient is that of one number{hint}"
             )
@@ -191,11 +192,10 @@ def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tupl
     outputs = results(output, place)
     # What the pullback needs is its own: the caller may change the primals and the value.
     arguments = trees.with_leaves(primals, variables)
-    structure = trees.with_leaves(output, outputs)
     value = trees.with_leaves(output, outputs if nested else [z.data.copy() for z in outputs])
 
     def pullback(cotangent: Any) -> tuple[Any, ...]:
-        us = conforming(structure, cotangent, place, "the cotangent")
+        us = conforming(output, cotangent, place, "the cotangent")
         create_graph = mode.recording and (nested or in_a_graph(us))
         gradients = pull_back(outputs, us, variables, create_graph)
         return tuple(trees.with_leaves(arguments, gradients))
@@ -230,7 +230,8 @@ def jvp(f: Callable[..., Any], primals: Any, tangents: Any) -> tuple[Any, Any]:
     There is no second set of rules for going forward.  The pullback u ↦ Jᵀ u is a function made
     of the same operations as any other, and linear, so its Jacobian is Jᵀ whatever u is.  The
     pullback of the pullback is then v ↦ (Jᵀ)ᵀ v = J v.  That is one walk back to record the
-    pullback, at u = 0, and a second one through what it recorded.
+    pullback, at u = 0, and a second one through what it recorded.  So every operation in f has
+    to be one whose VJP can itself be differentiated, as for second derivatives.
 
     Examples
     --------

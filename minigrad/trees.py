@@ -101,7 +101,7 @@ def _entries(tree: Any) -> list[tuple[str, Any]] | None:
         return [(f"[{key!r}]", entry) for key, entry in tree.items()]
     if _is_namedtuple(tree):
         return [(f".{name}", getattr(tree, name)) for name in tree._fields]
-    if isinstance(tree, list | tuple):
+    if isinstance(tree, (list, tuple)):
         return [(f"[{i}]", entry) for i, entry in enumerate(tree)]
     return None
 
@@ -137,6 +137,6 @@ def _description(tree: Any) -> str:
     kind = type(tree).__name__
     if isinstance(tree, dict):
         return f"a {kind} with keys {list(tree)}"
-    if isinstance(tree, list | tuple):
+    if isinstance(tree, (list, tuple)):
         return f"a {kind} of length {len(tree)}"
     return f"a leaf ({kind})"

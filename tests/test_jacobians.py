@@ -1,5 +1,6 @@
 """vjp, jvp, jacobian, hessian and hvp: closed forms, identities, types, errors."""
 
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -167,6 +168,18 @@ def test_jacobian_runs_f_once() -> None:
 
     np.testing.assert_array_equal(jacobian(f)(X), np.diag(2 * X))
     assert len(calls) == 1
+
+
+def test_jacobian_needs_little_more_memory_than_its_result() -> None:
+    x = np.ones(1000)
+    jacobian(np.tanh)(x[:2])
+    tracemalloc.start()
+    try:
+        result = jacobian(np.tanh)(x)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 1.1 * result.nbytes
 
 
 # Types, shapes, and constants

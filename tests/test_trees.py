@@ -312,3 +312,5 @@ def test_python_numbers_take_the_dtype_of_their_place() -> None:
     _, tangent = jvp(lambda x: x * x, x, 1)
     assert (tangent, tangent.dtype) == (4.0, np.float32)
     assert vjp(lambda x: x * x, x)[1](1.0)[0].dtype == np.float32
+    with pytest.raises(TypeError, match=r"float64, but primals .* float32"):  # NumPy's have one
+        jvp(lambda x: x * x, x, np.float64(1.0))
