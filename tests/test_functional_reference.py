@@ -117,7 +117,9 @@ def huber_loss_divided_by_delta(*pair: Any, delta: float, **options: Any) -> Any
     return functional.huber_loss(*pair, delta=delta, **options) / delta
 
 
-def layer_norm_with_eps_outside_the_root(x: Any, w: Any = 1.0, b: Any = 0.0, eps: float = 0.0) -> Any:
+def layer_norm_with_eps_outside_the_root(
+    x: Any, w: Any = 1.0, b: Any = 0.0, eps: float = 0.0
+) -> Any:
     c = x - x.mean(axis=-1, keepdims=True)
     return c / (np.sqrt((c * c).mean(axis=-1, keepdims=True)) + eps) * w + b
 

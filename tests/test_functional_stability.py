@@ -169,9 +169,7 @@ def test_float32_stays_float32_through_images(dtype: Any) -> None:
     value_and_gradient(lambda x: functional.max_pool2d(x, 2).sum(), x)
     value_and_gradient(lambda x: functional.avg_pool2d(x, 2, padding=1).sum(), x)
     value_and_gradient(lambda w: functional.embedding(w, [0, 0]).sum(), np.ones((2, 3), dtype))
-    value_and_gradient(
-        lambda x: functional.dropout(x, 0.5, rng=np.random.default_rng(0)).sum(), x
-    )
+    value_and_gradient(lambda x: functional.dropout(x, 0.5, rng=np.random.default_rng(0)).sum(), x)
 
 
 def test_masked_classes_may_be_minus_infinity() -> None:

@@ -114,12 +114,9 @@ def vectors() -> list[dict[str, Any]]:
         for name, f in (("softmax", torch.softmax), ("log_softmax", torch.log_softmax)):
             runs.append(run(name, lambda x, axis, f=f: f(x, axis), x, options={"axis": axis}))
     for shape, eps in (((4, 5), 1e-5), ((2, 3, 7), 0.1)):
-        def norm(*args: Any, eps: float) -> Any:
-            return F.layer_norm(args[0], args[0].shape[-1:], *args[1:], eps=eps)
-
         x, w, b = numbers(*shape, scale=3.0) + 2, numbers(shape[-1]), numbers(shape[-1])
         for arrays in ((x,), (x, w), (x, w, b)):
-            runs.append(run("layer_norm", norm, *arrays, options={"eps": eps}))
+            runs.append(run("layer_norm", layer_norm, *arrays, options={"eps": eps}))
     for index in ([2, 0, 2, 2], [[1, 4], [1, 1], [3, 4]]):
         runs.append(run("embedding", lambda w, index: F.embedding(torch.tensor(index), w),
                         numbers(5, 3), options={"index": index}))  # fmt: skip
@@ -130,6 +127,11 @@ def vectors() -> list[dict[str, Any]]:
             runs.append(run("scaled_dot_product_attention", attention, *arrays,
                             options={"causal": causal}))  # fmt: skip
     return runs
+
+
+def layer_norm(x: Any, *args: Any, eps: float) -> Any:
+    """PyTorch's, over the last axis."""
+    return F.layer_norm(x, x.shape[-1:], *args, eps=eps)
 
 
 def attention(q: Any, k: Any, v: Any, causal: bool) -> Any:
