@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minigrad import GradientError, check_gradients, functional, primitives
+from minigrad import GradientError, Tensor, check_gradients, functional, primitives
 from minigrad.functional.attention import attention_weights
 from minigrad.functional.convolution import (
     conv2d_input_gradient,
@@ -37,7 +37,7 @@ from minigrad.functional.softmax import (
     softmax_vjp,
 )
 from minigrad.functional.windows import Windows
-from minigrad.primitive import Primitive
+from minigrad.primitive import Primitive, conform
 
 Case = tuple[Callable[..., Any], tuple[Any, ...]]
 
@@ -269,3 +269,28 @@ def test_a_row_with_a_wrong_vjp_is_caught(name: str, monkeypatch: pytest.MonkeyP
         monkeypatch.setattr(row, "vjps", vjps)
         with pytest.raises(GradientError):
             check_the_rows_cases()
+
+
+@pytest.mark.parametrize("name", sorted(ROWS))
+def test_float32_stays_float32_forward_and_backward(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the engine's cast, which would hide that a row computed in float64."""
+
+    def no_cast(g: Any, x: Tensor, op: Primitive) -> Any:
+        assert g.dtype == x.dtype, f"a VJP of {op} gave {g.dtype}"
+        return conform(g, x, op)
+
+    monkeypatch.setattr("minigrad.backward.conform", no_cast)
+    for f, inputs in CASES[name]:
+        single, double = (
+            [Tensor(np.asarray(x, dtype), requires_grad=True) for x in inputs]
+            for dtype in (np.float32, np.float64)
+        )
+        z, expected = f(*single), f(*double)
+        assert z.dtype == np.float32
+        z.sum().backward()
+        expected.sum().backward()
+        np.testing.assert_allclose(z.data, expected.data, rtol=1e-4, atol=1e-5)
+        for x, y in zip(single, double, strict=True):
+            np.testing.assert_allclose(x.grad, y.grad, rtol=1e-4, atol=1e-4)

@@ -87,6 +87,7 @@ MISTAKES: list[tuple[Any, type[Exception], str]] = [
      r"attention of shapes q \(5, 4\), k \(6, 3\) and v \(6, 4\)"),
     (lambda: attention((5, 4), (6, 4), (5, 4)), ValueError, r"v \(5, 4\)"),
     (lambda: attention((4,), (6, 4), (6, 4)), ValueError, r"q \(4,\)"),
+    (lambda: attention((4, 0), (6, 0), (6, 4)), ValueError, "with d at least 1"),
     (lambda: functional.dropout(LOGITS, 1.0, rng=np.random.default_rng()), ValueError,
      "dropout: p=1.0 is out of range; accepted is 0 <= p < 1"),
     (lambda: functional.dropout(LOGITS, -0.1, rng=np.random.default_rng()), ValueError, "p=-0.1"),
