@@ -8,7 +8,7 @@ check all of it).
 """
 
 from minigrad.tensor import Tensor  # isort: skip  first, because the table needs it
-from minigrad import functional, nn
+from minigrad import compositions, functional, nn
 from minigrad.backward import backpropagate
 from minigrad.functional import mse_loss, squared_loss
 from minigrad.gradcheck import GradientError, check_gradients
@@ -20,6 +20,7 @@ __all__ = [
     "Tensor",
     "backpropagate",
     "check_gradients",
+    "compositions",
     "enable_grad",
     "functional",
     "grad",

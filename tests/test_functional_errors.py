@@ -44,7 +44,7 @@ MISTAKES: list[tuple[Any, type[Exception], str]] = [
     (lambda: functional.avg_pool2d(IMAGES, (0, 2)), ValueError, r"kernel_size=\(0, 2\) must be"),
     (lambda: functional.max_pool2d(IMAGES, 2, stride=0), ValueError, "stride=0"),
     # softmax
-    (lambda: functional.softmax(LOGITS, 2), ValueError, r"softmax of shape \(2, 3\): axis 2"),
+    (lambda: functional.softmax(LOGITS, 2), ValueError, r"softmax of shape \(2, 3\).*: axis 2 is out"),
     (lambda: functional.log_softmax(np.ones((2, 0))), ValueError, r"log_softmax of shape \(2, 0\)"),
     # cross-entropy
     (lambda: functional.cross_entropy(LOGITS, [0, 3]), IndexError,
@@ -94,7 +94,7 @@ MISTAKES: list[tuple[Any, type[Exception], str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("call", "error", "message"), MISTAKES, ids=lambda m: str(m)[:40])
+@pytest.mark.parametrize(("call", "error", "message"), MISTAKES, ids=[m for *_, m in MISTAKES])
 def test_bad_input_is_named(call: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         call()

@@ -16,10 +16,11 @@ from minigrad.functional.linear import check_range
 from minigrad.functional.losses import check_same_shape, reduced
 from minigrad.functional.softmax import below_maximum, log_softmax, softmax, softmax_vjp
 from minigrad.primitive import Primitive, bare
+from minigrad.primitives import logistic, sigmoid
 
 __all__ = [
     "binary_cross_entropy", "binary_cross_entropy_vjp", "binary_cross_entropy_with_logits",
-    "cross_entropy", "cross_entropy_of_labels", "cross_entropy_of_labels_vjp", "logistic",
+    "cross_entropy", "cross_entropy_of_labels", "cross_entropy_of_labels_vjp",
 ]  # fmt: skip
 
 
@@ -158,11 +159,6 @@ def _of_labels_vjp(g: Any, x: Any, *, labels: Any, label_smoothing: float) -> An
     return w
 
 
-def _logistic(x: Any) -> Any:
-    e = np.exp(-np.abs(x))
-    return np.where(x < 0, e, 1) / (1 + e)
-
-
 def _binary_cross_entropy(x: Any, t: Any) -> Any:
     return np.maximum(x, 0) - x * t + np.log1p(np.exp(-np.abs(x)))
 
@@ -178,14 +174,13 @@ cross_entropy_of_labels_vjp: Primitive = Primitive(_of_labels_vjp,
     lambda h, w, g, x, **options: softmax_vjp(h * g[..., None], softmax(x), axis=-1),
     name="cross_entropy_vjp")
 
-logistic: Primitive = Primitive(_logistic, lambda g, z, x: g * z * logistic(-x), name="logistic")
 binary_cross_entropy = Primitive(_binary_cross_entropy,
     lambda g, z, x, t: binary_cross_entropy_vjp(g, x, t),
     lambda g, z, x, t: -g * x,
     name="binary_cross_entropy")
-binary_cross_entropy_vjp: Primitive = Primitive(lambda g, x, t: g * (_logistic(x) - t),
-    lambda h, w, g, x, t: h * (logistic(x) - t),
-    lambda h, w, g, x, t: h * g * logistic(x) * logistic(-x),
+binary_cross_entropy_vjp: Primitive = Primitive(lambda g, x, t: g * (logistic(x) - t),
+    lambda h, w, g, x, t: h * (sigmoid(x) - t),
+    lambda h, w, g, x, t: h * g * sigmoid(x) * sigmoid(-x),
     lambda h, w, g, x, t: -h * g,
     name="binary_cross_entropy_vjp")
 # fmt: on
