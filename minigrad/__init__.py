@@ -9,7 +9,7 @@ and `arguments` what they accept), `gradcheck` (derivatives by differences, to c
 """
 
 from minigrad.tensor import Tensor  # isort: skip  first, because the table needs it
-from minigrad import functional, nn
+from minigrad import compositions, functional, nn
 from minigrad.anomaly import detect_anomaly
 from minigrad.backward import backpropagate
 from minigrad.functional import mse_loss, squared_loss
@@ -22,6 +22,7 @@ __all__ = [
     "Tensor",
     "backpropagate",
     "check_gradients",
+    "compositions",
     "detect_anomaly",
     "enable_grad",
     "functional",

@@ -16,7 +16,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 
 __all__ = [
     "broadcast_to", "count", "inverse", "matmul", "mean", "part", "scatter", "sum",
-    "times_transposed", "transposed_times", "with_axes",
+    "sums_to_the_end", "times_transposed", "transposed_times", "with_axes",
 ]  # fmt: skip
 
 
@@ -57,7 +57,16 @@ def sum(x: Any, axis: Any = None, keepdims: Any = False) -> Any:
 
 def mean(x: Any, axis: Any = None, keepdims: Any = False) -> Any:
     """Sum, divided by the number of elements that went into it."""
-    return sum(x, axis, keepdims) / count(x, axis)
+    n = count(x, axis)
+    if n == 0:
+        raise ValueError("the mean of no elements is not defined")
+    return sum(x, axis, keepdims) / n
+
+
+def sums_to_the_end(g: Any, x: Any, axis: int | None) -> Any:
+    """x̄ of a cumulative sum: x_i is part of the sums z_i, z_i+1, ..., so x̄_i = g_i + g_i+1 + ..."""
+    axis = 0 if axis is None else axis
+    return np.flip(np.cumsum(np.flip(g, axis), axis), axis).reshape(x.shape)
 
 
 def count(x: Any, axis: Any) -> int:

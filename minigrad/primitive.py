@@ -23,7 +23,7 @@ import numpy as np
 from minigrad.recording import mode, watchers
 from minigrad.tensor import Tensor, serial_numbers
 
-__all__ = ["Primitive", "Variadic", "bare", "conform", "table", "unbroadcast"]
+__all__ = ["Primitive", "Variadic", "bare", "conform", "stands_for", "table", "unbroadcast"]
 
 ndarray, asarray, new_tensor = np.ndarray, np.asarray, Tensor.__new__  # found faster as globals
 
@@ -34,9 +34,12 @@ table: dict[Callable[..., Any], Callable[..., Any]] = {}
 # the values, and give plain arrays.
 NOT_DIFFERENTIABLE = frozenset(
     {np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal}
-    | {np.isfinite, np.isnan, np.isinf, np.signbit, np.argmax, np.argmin, np.allclose}
-    | {np.logical_and, np.logical_or, np.logical_not}
-    | {np.shape, np.ndim, np.size, np.zeros_like, np.ones_like, np.array_equal, np.result_type}
+    | {np.isfinite, np.isnan, np.isinf, np.signbit, np.isclose, np.allclose, np.array_equal}
+    | {np.logical_and, np.logical_or, np.logical_not, np.logical_xor, np.all, np.any}
+    | {np.argmax, np.argmin, np.argsort, np.argwhere, np.nonzero, np.count_nonzero}
+    | {np.nanargmax, np.nanargmin, np.searchsorted, np.digitize, np.histogram, np.unique}
+    | {np.shape, np.ndim, np.size, np.result_type, np.can_cast, np.shares_memory}
+    | {np.zeros_like, np.ones_like, np.full_like, np.empty_like, np.iscomplexobj, np.isrealobj}
 )
 
 # What the shapes of an operation's inputs have to fulfil, where it is not broadcasting.
@@ -47,6 +50,7 @@ SHAPE_RULES = {
     "concatenate": "all axes but the one along which they are joined must have equal lengths",
     "reshape": "the number of elements must stay the same",
     "transpose": "every axis must be named exactly once",
+    "einsum": "a letter must stand for axes of one length, or of length 1",
 }
 
 
@@ -108,12 +112,12 @@ class Primitive:
                 requires_grad = x.requires_grad
                 x = x._data
             elif type(x) is list or type(x) is tuple:
-                x = asarray(x)
+                return self(asarray(x), y, **kwargs)
             if type(y) is Tensor:
                 requires_grad = requires_grad or y.requires_grad
                 y = y._data
             elif type(y) is list or type(y) is tuple:
-                y = asarray(y)
+                return self(inputs[0], asarray(y), **kwargs)
             values = (x, y)
         else:
             values = []
@@ -122,12 +126,12 @@ class Primitive:
                     requires_grad = requires_grad or x.requires_grad
                     x = x._data
                 elif type(x) is list or type(x) is tuple:
-                    x = asarray(x)
+                    return self(*map(_array_of, inputs), **kwargs)
                 values.append(x)
         try:
             z = self.forward(*values, **kwargs) if kwargs else self.forward(*values)
         except ValueError as error:
-            raise self._shape_error(values, error) from error
+            raise self._shape_error(values, kwargs, error) from error
         if requires_grad is None:
             return z
         result = new_tensor(Tensor)
@@ -150,15 +154,26 @@ class Primitive:
             watchers[-1].forward(self, values, result)
         return result
 
-    def _shape_error(self, values: Sequence[Any], error: ValueError) -> ValueError:
+    def _shape_error(
+        self, values: Sequence[Any], kwargs: dict[str, Any], error: ValueError
+    ) -> ValueError:
+        """Name the operation, the shapes and the options; a LinAlgError stays one."""
         shapes = " and ".join(str(np.shape(x)) for x in values)
+        options = ", ".join(
+            f"{key}={x!r}" for key, x in kwargs.items() if isinstance(x, int | tuple | str)
+        )
         default = "the shapes must be equal, or broadcast" if "broadcast" in str(error) else ""
         rule = SHAPE_RULES.get(self.name, default)
-        return ValueError(
-            f"{self.name} of shape {shapes}: {rule} ({error})"
-            if rule
-            else f"{self.name} of shape {shapes}: {error}"
+        kind = np.linalg.LinAlgError if isinstance(error, np.linalg.LinAlgError) else ValueError
+        return kind(
+            f"{self.name} of shape {shapes}"
+            + (f" with {options}" if options and len(options) < 80 else "")
+            + (f": {rule} ({error})" if rule else f": {error}")
         )
+
+
+def _array_of(x: Any) -> Any:
+    return asarray(x) if isinstance(x, list | tuple) else x
 
 
 class Variadic:
@@ -249,9 +264,7 @@ def conform(g: Any, x: Tensor, op: Primitive) -> Any:
 def dispatch_ufunc(
     ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
-    """Run the table's row for a NumPy ufunc that was called with a Tensor."""
-    if method == "reduce" and ufunc is np.add:
-        return dispatch_function(np.sum, inputs, {"axis": 0, **kwargs})
+    """Run the table's row for a NumPy ufunc, or its reduce etc., that was called with a Tensor."""
     if method == "__call__" and not kwargs:
         if ufunc in table:
             return table[ufunc](*inputs)
@@ -262,8 +275,13 @@ def dispatch_ufunc(
             f"numpy.{ufunc.__name__} cannot write its result into an array that exists: a Tensor "
             "is an input, and the result needs a graph; write a = a + t instead of a += t"
         )
-    called = f"numpy.{ufunc.__name__}" + (f".{method}" if method != "__call__" else "")
-    raise _no_row(called, kwargs)
+    if method == "outer" and ufunc in table and not kwargs:
+        x, y = inputs
+        return table[ufunc](np.reshape(x, np.shape(x) + (1,) * np.ndim(y)), y)
+    if method == "__call__" and (ufunc not in table or isinstance(table[ufunc], Primitive)):
+        raise _no_row(f"numpy.{ufunc.__name__}", kwargs)
+    called = ufunc if method == "__call__" else getattr(ufunc, method)
+    return dispatch_function(called, inputs, kwargs)
 
 
 def dispatch_function(
@@ -272,15 +290,19 @@ def dispatch_function(
     """Run the table's row for a NumPy function that was called with a Tensor."""
     if function in NOT_DIFFERENTIABLE:
         return function(*map(bare, args), **{key: bare(x) for key, x in kwargs.items()})
-    name = f"{function.__module__}.{function.__name__}"
+    name = _name(function)
     if function not in table:
         raise _no_row(name, {})
     row = table[function]
     if not isinstance(row, Primitive):
+        known = _signature(row).parameters
+        given = {key: x for key, x in kwargs.items() if key in known or x is not None}
         try:
-            _signature(row).bind(*args, **kwargs)
+            _signature(row).bind(*args, **given)
         except TypeError as error:
             raise _no_row(name, kwargs) from error
+        return row(*args, **given)
+    if len(args) == len(row.vjps) and kwargs.keys() <= _signature(row.forward).parameters.keys():
         return row(*args, **kwargs)
     given = _signature(function).bind(*args, **kwargs).arguments
     inputs = [given.pop(key) for key in list(given)[: len(row.vjps)]]
@@ -292,12 +314,47 @@ def dispatch_function(
     return row(*inputs, **options)
 
 
+def stands_for(
+    *functions: Callable[..., Any],
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Enter a function into the table, in the place of these NumPy functions.
+
+    Its parameters are those of the NumPy function that it knows, by name and order; to call
+    the NumPy function with any other is an error that names it.  Options follow a ``*`` where
+    it leaves out one that stands before them.
+
+    Examples
+    --------
+    >>> @stands_for(np.rot90)
+    ... def rot90(m):
+    ...     return m.T[::-1]
+    >>> np.rot90(Tensor([[1.0, 2.0]]))
+    Tensor([[2.],
+            [1.]])
+    >>> _ = table.pop(np.rot90)
+    """
+
+    def register(replacement: Callable[..., Any]) -> Callable[..., Any]:
+        for function in functions:
+            table[function] = replacement
+        return replacement
+
+    return register
+
+
 def bare(x: Any) -> Any:
     """Return a Tensor's values, and anything else as it is."""
     return x._data if isinstance(x, Tensor) else x
 
 
 _signature = functools.cache(inspect.signature)
+
+
+def _name(function: Callable[..., Any]) -> str:
+    ufunc = getattr(function, "__self__", None)  # of a ufunc's method, such as np.add.reduce
+    if isinstance(ufunc, np.ufunc):
+        return f"numpy.{ufunc.__name__}.{function.__name__}"
+    return f"{getattr(function, '__module__', None) or 'numpy'}.{function.__name__}"
 
 
 def _no_row(name: str, kwargs: dict[str, Any]) -> TypeError:

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 import numpy.typing as npt
 
+from minigrad.methods import ArrayMethods
+
 if TYPE_CHECKING:
     from minigrad.primitive import Primitive
 
@@ -28,7 +30,7 @@ serial_numbers = itertools.count()
 
 
 @final
-class Tensor:
+class Tensor(ArrayMethods):
     """An array together with the operation that made it.
 
     Parameters
@@ -349,6 +351,24 @@ class Tensor:
     def __rmatmul__(self, other: Any) -> Tensor:
         return primitives.matmul(other, self)
 
+    def __mod__(self, other: Any) -> Tensor:
+        return primitives.remainder(self, other)
+
+    def __rmod__(self, other: Any) -> Tensor:
+        return primitives.remainder(other, self)
+
+    def __floordiv__(self, other: Any) -> Tensor:
+        return primitives.floor_divide(self, other)
+
+    def __rfloordiv__(self, other: Any) -> Tensor:
+        return primitives.floor_divide(other, self)
+
+    def __abs__(self) -> Tensor:
+        return primitives.absolute(self)
+
+    def __round__(self, decimals: int = 0) -> Tensor:
+        return primitives.round(self, decimals=decimals)
+
     def __neg__(self) -> Tensor:
         return primitives.negative(self)
 
@@ -387,8 +407,9 @@ class Tensor:
         )
 
     __iadd__ = __isub__ = __imul__ = __itruediv__ = __ipow__ = __imatmul__ = _refuse_in_place
+    __imod__ = __ifloordiv__ = _refuse_in_place
 
-    # The table's rows that NumPy also offers as methods
+    # The rows that VJPs and layers call most, as methods; NumPy's other methods are in `methods`
 
     @property
     def T(self) -> Tensor:
