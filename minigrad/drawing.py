@@ -297,9 +297,9 @@ def _rendered(figure: Figure, format: str) -> bytes:
     width, height = figure.get_size_inches()
     dpi = 150.0
     if format == "png":
-        # Agg draws at most 2¹⁶ pixels a side.
+        # Agg draws at most 2¹⁶ pixels a side, and below 72 an inch nobody can read the letters.
         dpi = min(dpi, 60_000 / max(width, height))
-        if dpi < 50:
+        if dpi < 72:
             raise ValueError(
                 f"a .png of this graph would be {width:.0f} by {height:.0f} inches, too many "
                 "pixels; save it as .svg, .pdf or .dot"

@@ -27,6 +27,7 @@ PULL_PASSING, PULL_RESULT, PULL_LEAF = 64.0, 4.0, 0.05
 PASSING_WIDTH = 0.1
 PORT_DISTANCE = 0.45
 SWEEPS = 8  # through all layers, for the order
+SETTLED = 1e-4  # when no slot moves further, in an improvement of the positions
 WORK = 300_000  # visits to a slot, which bound the time for large graphs
 
 
@@ -311,6 +312,7 @@ def _positions(
             place += distance
     last = len(order) - 1
     for _ in range(min(200, 1 + WORK // len(springs))):
+        before = list(x)
         for k in (*range(last + 1), *range(last - 1, -1, -1)):
             weights = [sum(pull for _, _, pull in springs[slot]) for slot in order[k]]
             wanted = [
@@ -320,6 +322,8 @@ def _positions(
             apart = _nearest_apart(wanted, weights, distances[k])
             for slot, at in zip(order[k], apart, strict=True):
                 x[slot] = at
+        if max(abs(a - b) for a, b in zip(x, before, strict=True)) < SETTLED:
+            break
     return x
 
 
