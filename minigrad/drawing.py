@@ -31,7 +31,8 @@ def draw_graph(output: Tensor, *, names: Any = None, gradient: Any = None) -> Gr
     """Draw the graph that leads to a tensor: operations, values, shapes and gradients.
 
     It works before `backward` and after it, and changes nothing: the gradients shown are
-    computed for the drawing, and no tensor's `grad` is read or written.
+    computed for the drawing, and no tensor's `grad` is read or written (after several calls of
+    `backward` it holds their sum).
 
     Parameters
     ----------
@@ -223,6 +224,13 @@ class GraphDrawing:
         ------
         ValueError
             If there are more than `max_nodes` nodes.
+
+        Examples
+        --------
+        >>> x = Tensor(3.0, requires_grad=True)
+        >>> figure = draw_graph(x * x, names={"x": x}).figure()
+        >>> [text.get_text() for text in figure.axes[0].texts][:4]
+        ['x', '↓', '3', '↑']
         """
         if len(self.tape) > max_nodes:
             raise ValueError(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import textwrap
+import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -73,11 +74,11 @@ def graph_figure(tape: Sequence[Entry], note: str = "") -> Figure:
     from matplotlib.figure import Figure
 
     output = tape[-1]
+    dtype = _most_common_dtype(tape)
     cards = []
     for entry in tape:
-        # A type that all share need not stand on every card.
-        same = entry.dtype == output.dtype
-        shape = entry.shape if same else f"{entry.shape} {entry.dtype}"
+        # The type that nearly all share need not stand on their cards.
+        shape = entry.shape if entry.dtype == dtype else f"{entry.shape} {entry.dtype}"
         cards.append(_card(entry, shape, is_output=entry is output))
     layout = layered_layout([entry.inputs for entry in tape], [card.width for card in cards], GAP)
     legend = _legend(tape, {card.kind for card in cards}, note)
@@ -116,6 +117,10 @@ def graph_figure(tape: Sequence[Entry], note: str = "") -> Figure:
     return figure
 
 
+def _most_common_dtype(tape: Sequence[Entry]) -> str:
+    return Counter(entry.dtype for entry in tape).most_common(1)[0][0]
+
+
 # Cards
 
 
@@ -123,9 +128,7 @@ def _card(entry: Entry, shape: str, *, is_output: bool) -> _Card:
     texts = []
     widest = 0.0
     y = PADDING
-    title = textwrap.wrap(
-        entry.title, TITLE_WIDTH, subsequent_indent="    ", break_on_hyphens=False
-    ) or [""]
+    title = _broken(entry.title)
     for line in title:
         y += TITLE * LINE / 2
         texts.append(_Text(line, PADDING, y, TITLE, "black", bold=True))
@@ -157,6 +160,23 @@ def _card(entry: Entry, shape: str, *, is_output: bool) -> _Card:
         )
     )
     return _Card("output" if is_output else entry.kind, texts, width, y + PADDING)
+
+
+def _broken(title: str) -> list[str]:
+    """Break a long title between arguments.
+
+    Examples
+    --------
+    >>> _broken("v1 = affine(x, encoder.layers.0.weight, encoder.layers.0.bias)")
+    ['v1 = affine(x, encoder.layers.0.weight,', '    encoder.layers.0.bias)']
+    """
+    lines: list[str] = []
+    for piece in re.split(r"(?<=, |.\()(?! )", title) if len(title) > TITLE_WIDTH else [title]:
+        if lines and len(lines[-1]) + len(piece.rstrip()) <= TITLE_WIDTH:
+            lines[-1] += piece
+        else:
+            lines.append("    " + piece if lines else piece)
+    return [line.rstrip() for line in lines]
 
 
 def _rows(arrow: str, lines: Sequence[str], color: str) -> list[tuple[str, str, str]]:
@@ -282,7 +302,7 @@ def _draw_edges(
 
 def _legend(tape: Sequence[Entry], kinds: set[str], note: str) -> list[tuple[str, str, float]]:
     output = tape[-1].name
-    dtype = tape[-1].dtype
+    dtype = _most_common_dtype(tape)
     one_dtype = all(entry.dtype == dtype for entry in tape)
     pieces = [(kind, kind) for kind in STYLES if kind in kinds]
     pieces.append(("↓", "value, computed on the way down"))

@@ -18,7 +18,7 @@ from minigrad.backward import backpropagate
 from minigrad.primitive import bare
 from minigrad.tensor import Tensor
 
-__all__ = ["Entry", "read_tape"]
+__all__ = ["Entry", "gradients_of", "in_words", "read_tape", "shown_name"]
 
 SMALL = 6  # up to so many elements are written out
 LINE = 36  # in characters; a matrix that is longer takes one line per row
@@ -59,7 +59,9 @@ class Entry:
 
 
 def read_tape(
-    output: Tensor, names: Mapping[str, Any] | None = None, gradients: Mapping[Tensor, Any] = {}
+    output: Tensor,
+    names: Mapping[str, Any] | None = None,
+    gradients: Mapping[Tensor, Any] | None = None,
 ) -> list[Entry]:
     """Write down the graph that leads to `output`: inputs before results, `output` last.
 
@@ -96,7 +98,7 @@ def read_tape(
         if name is None:
             last = node is output and "output" not in given.values()
             name = "output" if last else next(made_up[kind])
-        gradient = gradients.get(node) if isinstance(node, Tensor) else None
+        gradient = (gradients or {}).get(node) if isinstance(node, Tensor) else None
         array = np.asarray(bare(node))
         position[id(node)] = len(entries)
         entries.append(

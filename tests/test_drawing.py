@@ -50,7 +50,7 @@ def diamond() -> tuple[Tensor, dict[str, Any]]:
 
 def second_order() -> tuple[Tensor, dict[str, Any]]:
     x = parameter(0.7)
-    (np.tanh(x) * x).backward(create_graph=True)
+    (x * np.tanh(x)).backward(create_graph=True)
     gradient, x.grad = x.grad, None
     return gradient, {"x": x}
 
@@ -190,7 +190,8 @@ def test_a_number_stands_in_the_operation_unless_it_has_a_name() -> None:
 
 def test_many_arguments_are_left_out_of_the_title_but_not_of_the_graph() -> None:
     xs = [parameter([float(i)]) for i in range(50)]
-    last = draw_graph(np.concatenate(xs), gradient=np.ones(50)).tape[-1]
+    joined: Any = np.concatenate(xs)
+    last = draw_graph(joined, gradient=np.ones(50)).tape[-1]
     assert last.title == "output = concatenate(p1, p2, …, p50, axis=0)"
     assert len(last.inputs) == 50
 
@@ -315,7 +316,7 @@ def test_arrays_in_words() -> None:
 
 def drawn(figure: Figure, dpi: float) -> tuple[Any, list[Any], list[Any]]:
     figure.set_dpi(dpi)
-    renderer = FigureCanvasAgg(figure).get_renderer()
+    renderer: Any = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]
     axes = figure.axes[0]
     texts = [text.get_window_extent(renderer) for text in axes.texts]
     boxes = [
