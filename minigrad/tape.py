@@ -188,14 +188,17 @@ def shown_name(name: str) -> str:
 
 
 def number(x: Any, digits: int = 4) -> str:
-    """Return a number with so many significant digits.
+    """Return a number with so many significant digits; None and True as they are.
 
     Examples
     --------
     >>> number(2 / 3), number(-1e-9), number(12345678), number(True), number(-0.0)
     ('0.6667', '-1e-09', '1.235e+07', 'True', '-0')
     """
-    return str(bool(x)) if isinstance(x, bool | np.bool_) else f"{x:.{digits}g}"
+    x = x[()] if isinstance(x, np.ndarray) else x
+    if x is None or isinstance(x, str | bool | np.bool_):
+        return shown_name(str(x))
+    return f"{x:.{digits}g}"
 
 
 def in_words(array: npt.NDArray[Any]) -> tuple[str, ...]:

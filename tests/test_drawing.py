@@ -1,6 +1,7 @@
 """The drawing of a graph: the right graph, the right numbers, and a picture that can be read."""
 
 import gc
+import html
 import itertools
 import re
 import subprocess
@@ -76,7 +77,15 @@ def tangle() -> tuple[Tensor, dict[str, Any]]:
     return np.concatenate(nodes[-6:]).astype(np.float32).sum(), names
 
 
-EXAMPLES = [linear_regression, network, diamond, second_order, matrices, tangle]
+def uneven() -> tuple[Tensor, dict[str, Any]]:
+    """Flat cards beside high ones, under which their arrows have to go."""
+    flat = [parameter(np.ones((1, 2))) for _ in range(2)]
+    high = [parameter(np.full((3, 2), 0.123456 + i)) for i in range(6)]
+    weights = np.linspace(-1, 1, 40).reshape(20, 2)
+    return (np.concatenate([flat[0], *high, flat[1]]) * weights).sum(), {}
+
+
+EXAMPLES = [linear_regression, network, diamond, second_order, matrices, uneven, tangle]
 examples = pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.__name__)
 
 
@@ -110,7 +119,7 @@ def parse(dot: str) -> tuple[dict[str, dict[str, str]], list[tuple[str, str]]]:
 def lines_of(label: str) -> list[str]:
     """What Graphviz shows for a label."""
     lines = re.findall(r'((?:[^\\"]|\\\\|\\")*)\\l', label[1:-1])
-    return [re.sub(r"\\(.)", r"\1", line).replace("&amp;", "&") for line in lines]
+    return [html.unescape(re.sub(r"\\(.)", r"\1", line)) for line in lines]
 
 
 # The graph
@@ -186,6 +195,7 @@ def test_a_number_stands_in_the_operation_unless_it_has_a_name() -> None:
     named = draw_graph(x * two, names={"two": two}).tape
     assert [entry.title for entry in named] == ["p1", "two", "output = multiply(p1, two)"]
     assert [entry.kind for entry in named] == ["parameter", "constant", "operation"]
+    assert draw_graph(x * Tensor(True)).tape[-1].title == "output = multiply(p1, True)"
 
 
 def test_many_arguments_are_left_out_of_the_title_but_not_of_the_graph() -> None:
@@ -314,7 +324,7 @@ def test_arrays_in_words() -> None:
 # The picture
 
 
-def drawn(figure: Figure, dpi: float) -> tuple[Any, list[Any], list[Any]]:
+def drawn(figure: Figure, dpi: float) -> tuple[list[Any], list[Any]]:
     figure.set_dpi(dpi)
     renderer: Any = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]
     axes = figure.axes[0]
@@ -324,37 +334,35 @@ def drawn(figure: Figure, dpi: float) -> tuple[Any, list[Any], list[Any]]:
         for patch in axes.patches
         if isinstance(patch, FancyBboxPatch) and patch.get_zorder() == 3
     ]
-    return renderer, texts, boxes
+    return texts, boxes
 
 
-@pytest.mark.parametrize("dpi", [100, 150])
 @examples
-def test_nothing_in_the_figure_overlaps(example: Callable[[], Any], dpi: float) -> None:
+def test_nothing_in_the_figure_overlaps(example: Callable[[], Any]) -> None:
     output, names = example()
     figure = draw_graph(output, names=names).figure()
-    _, texts, boxes = drawn(figure, dpi)
-    for a, b in itertools.combinations(boxes, 2):
-        assert not a.overlaps(b)
-    for a, b in itertools.combinations(texts, 2):
-        assert not a.padded(-1).overlaps(b.padded(-1))
-    width, height = figure.get_size_inches() * dpi
-    for text in texts:
-        assert text.x0 > 0
-        assert text.y0 > 0
-        assert text.x1 < width
-        assert text.y1 < height
-        touched = [box for box in boxes if box.overlaps(text)]
-        assert len(touched) <= 1
-        for box in touched:
-            assert box.x0 < text.x0 < text.x1 < box.x1
-            assert box.y0 < text.y0 < text.y1 < box.y1
+    for dpi in (figure.dpi, 100):
+        texts, boxes = drawn(figure, dpi)
+        for a, b in itertools.combinations(boxes, 2):
+            assert not a.overlaps(b)
+        for a, b in itertools.combinations(texts, 2):
+            assert not a.padded(-1).overlaps(b.padded(-1))
+        width, height = figure.get_size_inches() * dpi
+        for text in texts:
+            assert 0 < text.x0 < text.x1 < width
+            assert 0 < text.y0 < text.y1 < height
+            touched = [box for box in boxes if box.overlaps(text)]
+            assert len(touched) <= 1
+            for box in touched:
+                assert box.x0 < text.x0 < text.x1 < box.x1
+                assert box.y0 < text.y0 < text.y1 < box.y1
 
 
 @examples
 def test_no_arrow_passes_behind_a_card(example: Callable[[], Any]) -> None:
     output, names = example()
     figure = draw_graph(output, names=names).figure()
-    _, _, boxes = drawn(figure, 100)
+    _, boxes = drawn(figure, 100)
     lines = [p for p in figure.axes[0].patches if isinstance(p, PathPatch)]
     assert lines
     for line in lines:
@@ -377,7 +385,7 @@ def crossings(inputs: list[list[int]]) -> int:
     )
 
 
-@pytest.mark.parametrize("example", EXAMPLES[:5], ids=lambda example: example.__name__)
+@pytest.mark.parametrize("example", EXAMPLES[:-1], ids=lambda example: example.__name__)
 def test_no_arrows_cross_where_they_need_not(example: Callable[[], Any]) -> None:
     output, names = example()
     assert crossings([list(entry.inputs) for entry in draw_graph(output, names=names).tape]) == 0
@@ -473,7 +481,7 @@ def test_a_png_of_too_many_pixels_is_refused_before_a_file_is_written(tmp_path: 
     "name",
     [
         'say "hi"', "back\\slash\\", "\\", '\\"', "two\nlines\r\t", "n0 -> n1; } digraph {",
-        "&quot;&lt;", "<b>bold</b>", r"$\frac{$ x_1^2 $", "[label=x]", "\\N\\G\\l", "", " ",
+        "&quot;&lt;", "<b>bold</b>", r"$\frac{$", "$x_1^2$", "[label=x]", "\\N\\G\\l", "", " ",
         "%s {0}", "\ud800", "\x00", "a" * 500, "naïve θ",
     ],
 )  # fmt: skip
@@ -486,7 +494,7 @@ def test_any_name_is_shown_as_it_is_in_dot_text_and_figure(name: str, tmp_path: 
     assert lines_of(nodes["n0"]["label"])[0] == f"{shown_name(name)}  (2,) float64"
     drawing.save(tmp_path / "x.dot")
     drawing.save(tmp_path / "x.svg")
-    _, texts, _ = drawn(drawing.figure(), 150)
+    texts, _ = drawn(drawing.figure(), 150)
     assert not any(a.padded(-1).overlaps(b.padded(-1)) for a, b in itertools.combinations(texts, 2))
 
 
