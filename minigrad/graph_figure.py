@@ -87,7 +87,7 @@ def graph_figure(tape: Sequence[Entry], note: str = "") -> Figure:
         max((cards[slot].height for slot in slots if slot < len(cards)), default=0.0)
         for slots in layout.order
     ]
-    gaps = [_gap_below(k, layout) for k in range(len(heights))]
+    gaps = _gaps(layout)
     drawn = max(
         layout.x[i] + (cards[i].width / 2 if i < len(cards) else 0.0) for i in range(len(layout.x))
     )
@@ -225,21 +225,13 @@ def _write(axes: Axes, text: _Text, left: float, top: float) -> None:
 # Arrows
 
 
-def _gap_below(k: int, layout: Layout) -> float:
-    """More room where an arrow goes far to the side."""
-    if k + 1 == len(layout.order):
-        return 0.0
-    far = max(
-        (
-            abs(layout.x[a] - layout.x[b])
-            for of_node in layout.path
-            for slots in of_node
-            for a, b in pairwise(slots)
-            if layout.layer[a] == k
-        ),
-        default=0.0,
-    )
-    return min(0.42 + 0.06 * far, 1.0)
+def _gaps(layout: Layout) -> list[float]:
+    """The height below each layer: more where an arrow goes far to the side."""
+    far = [0.0] * len(layout.order)
+    for a, b in {edge for of_node in layout.path for slots in of_node for edge in pairwise(slots)}:
+        k = layout.layer[a]
+        far[k] = max(far[k], abs(layout.x[a] - layout.x[b]))
+    return [min(0.42 + 0.06 * distance, 1.0) for distance in far]
 
 
 def _draw_edges(
