@@ -55,7 +55,8 @@ def draw_graph(output: Tensor, *, names: Any = None, gradient: Any = None) -> Gr
     TypeError
         If `output` is not a Tensor, or `names` not names of Tensors and arrays.
     RuntimeError
-        If no recorded operation leads to `output`.
+        If no recorded operation leads to `output`, or if an array that its gradients need was
+        changed since, by an optimizer's step for example.
     ValueError
         If `gradient` is not of the output's shape.
 

@@ -232,6 +232,8 @@ def in_words(array: npt.NDArray[Any]) -> tuple[str, ...]:
         lines[0] = f"[{rows[0]}," if len(rows) > 1 else f"[{rows[0]}"
         lines[-1] = (lines[-1][:-1] if len(rows) > 1 else lines[-1]) + "]"
         return tuple(lines)
+    if array.dtype.kind == "c":
+        return tuple(f"|z|: {line}" for line in in_words(np.abs(array)))
     if array.dtype.kind == "b":
         return (f"{np.count_nonzero(array)} of {array.size} are True",)
     finite = array[np.isfinite(array)]

@@ -314,6 +314,8 @@ def test_arrays_in_words() -> None:
     assert in_words(np.zeros((0, 3))) == ("no elements",)
     assert in_words(np.array([[1.0], [2.0]])) == ("[[1], [2]]",)
     assert in_words(np.arange(7) > 2) == ("4 of 7 are True",)
+    assert in_words(np.array([3 + 4j])) == ("[3+4j]",)
+    assert in_words(np.full(7, 3 + 4j)) == ("|z|: all 5",)
     assert in_words(np.full((5, 5), 2.0)) == ("all 2",)
     # The sum of these passes the largest float16.
     assert in_words(np.array([[60000, 59968]] * 100, np.float16)) == (
@@ -570,6 +572,15 @@ def test_nothing_to_draw() -> None:
         draw_graph(Tensor([1.0]) * 2)
     with pytest.raises(TypeError, match=r"given a ndarray; it draws a Tensor's graph"):
         draw_graph(np.ones(3))  # type: ignore[arg-type]
+
+
+def test_gradients_that_a_step_has_made_impossible_are_refused() -> None:
+    w = parameter([1.0, 2.0])
+    loss = (w * w).sum()
+    w.data -= 0.5
+    with pytest.raises(RuntimeError, match="changed in place after the forward pass"):
+        draw_graph(loss)
+    assert w.grad is None
 
 
 def test_bad_names_and_gradients_are_refused() -> None:
