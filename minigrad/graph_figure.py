@@ -15,6 +15,7 @@ from minigrad.tape import Entry
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.path import Path
 
 __all__ = ["graph_figure"]
 
@@ -30,6 +31,7 @@ PADDING = 0.11
 GAP = 0.3  # between cards side by side
 MARGIN = 0.25
 HEAD = 0.12  # of an arrow
+DOUBLE = 0.045  # from one border of the output to the other
 TITLE_WIDTH = 40  # in letters; longer ones are broken
 
 VALUE, GRADIENT, FAINT = "#1c3d5a", "#a8321a", "#6b6b6b"
@@ -204,7 +206,7 @@ def _draw_box(
     )
     axes.add_patch(FancyBboxPatch((left, bottom), width, height, corners, zorder=3, **STYLES[kind]))
     if kind == "output":
-        d = 0.045
+        d = DOUBLE
         corners = f"round,pad=0,rounding_size={min(0.1 + d, height / 2)}"
         style = {**STYLES[kind], "facecolor": "white"}
         axes.add_patch(
@@ -243,7 +245,10 @@ def _draw_edges(
     tops: Sequence[float],
     heights: Sequence[float],
 ) -> None:
-    """Between two layers an arrow bends; beside the cards of a layer it goes straight down."""
+    """Between two layers an arrow bends; beside the cards of a layer it goes straight down.
+
+    What arrows from one source share is drawn once.
+    """
     from matplotlib.patches import FancyArrowPatch, PathPatch
     from matplotlib.path import Path
 
@@ -262,31 +267,38 @@ def _draw_edges(
                     continue
                 done.add((a, b))
                 k = layout.layer[a]
-                bottom = tops[k] - heights[k]
-                start = bottom
+                bottom = start = tops[k] - heights[k]
                 if a < len(cards):
-                    start = tops[k] - (heights[k] + cards[a].height) / 2
-                end, top = tops[k + 1] - heights[k + 1], tops[k + 1]
-                if b == i:
-                    end = top - (heights[k + 1] - cards[i].height) / 2 + 0.01
-                    end += 0.045 if i == len(cards) - 1 else 0.0
-                to = port + x[i] - layout.x[i] if b == i else x[b]
-                bent = max(top, end) + (HEAD if b == i else 0.0)
-                bend = (bottom + bent) / 2
-                points = [
-                    (x[a], start), (x[a], bottom),
-                    (x[a], bend), (to, bend), (to, bent),
-                    (to, end),
-                ]  # fmt: skip
-                codes = [Path.MOVETO, Path.LINETO, *[Path.CURVE4] * 3, Path.LINETO]
-                path = Path(points, codes)
-                axes.add_patch(PathPatch(path, fill=False, **style))
-                if b == i:
-                    head = Path([(to, end + HEAD), (to, end)])
-                    solid = {**style, "linestyle": "-", "facecolor": style["edgecolor"]}
-                    axes.add_patch(
-                        FancyArrowPatch(path=head, arrowstyle="-|>", mutation_scale=9, **solid)
-                    )
+                    start += (heights[k] - cards[a].height) / 2
+                if b != i:
+                    top, end = tops[k + 1], tops[k + 1] - heights[k + 1]
+                    line = _line(x[a], start, bottom, x[b], top, end)
+                    axes.add_patch(PathPatch(line, fill=False, **style))
+                    continue
+                to = port + x[i] - layout.x[i]
+                end = tops[k + 1] - (heights[k + 1] - cards[i].height) / 2 + 0.01
+                if i == len(cards) - 1:
+                    end += DOUBLE
+                top = max(tops[k + 1], end) + HEAD
+                line = _line(x[a], start, bottom, to, top, end)
+                axes.add_patch(PathPatch(line, fill=False, **style))
+                style_of_head = {**style, "linestyle": "-", "facecolor": style["edgecolor"]}
+                head = Path([(to, end + HEAD), (to, end)])
+                axes.add_patch(
+                    FancyArrowPatch(path=head, arrowstyle="-|>", mutation_scale=9, **style_of_head)
+                )
+
+
+def _line(x_from: float, start: float, bottom: float, x_to: float, top: float, end: float) -> Path:
+    """Go straight down from `start` to `bottom`, bend over to `top`, and straight on to `end`."""
+    from matplotlib.path import Path
+
+    middle = (bottom + top) / 2
+    bend = [(x_from, middle), (x_to, middle), (x_to, top)]
+    return Path(
+        [(x_from, start), (x_from, bottom), *bend, (x_to, end)],
+        [Path.MOVETO, Path.LINETO, *[Path.CURVE4] * 3, Path.LINETO],
+    )
 
 
 # Legend: pieces side by side, as many as fit
