@@ -5,13 +5,15 @@ takes more than a line), `tensor` (a node of the graph), `backward` (the walk ba
 (what a row is, and how NumPy finds it), `recording` (`no_grad`), `functional` and `nn` (losses and
 layers), `transforms` (functions in, derivatives out; `pullback` is what they are made of, `trees`
 and `arguments` what they accept), `gradcheck` (derivatives by differences, to check all of it),
-`anomaly` (where a NaN comes from).
+`anomaly` (where a NaN comes from), `drawing` (the graph, to look at; `tape`, `layered_layout` and
+`graph_figure` are its parts).
 """
 
 from minigrad.tensor import Tensor  # isort: skip  first, because the table needs it
 from minigrad import compositions, functional, nn
 from minigrad.anomaly import detect_anomaly
 from minigrad.backward import backpropagate
+from minigrad.drawing import draw_graph
 from minigrad.functional import mse_loss, squared_loss
 from minigrad.gradcheck import GradientError, check_gradients
 from minigrad.recording import enable_grad, no_grad
@@ -24,6 +26,7 @@ __all__ = [
     "check_gradients",
     "compositions",
     "detect_anomaly",
+    "draw_graph",
     "enable_grad",
     "functional",
     "grad",

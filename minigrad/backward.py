@@ -21,6 +21,7 @@ def backpropagate(
     *,
     targets: Collection[Tensor] | None = None,
     create_graph: bool = False,
+    keep: dict[Tensor, Any] | None = None,
 ) -> dict[Tensor, Any]:
     """Return ∂output/∂target for every target: one walk over the graph, output first.
 
@@ -41,6 +42,9 @@ def backpropagate(
         past a target, so no target should be computed from another.
     create_graph : bool
         Whether to run the VJPs on Tensors, which records them, instead of on bare arrays.
+    keep : dict, optional
+        Filled with the complete gradient of every node that the walk passes through, `output`
+        included; they are dropped otherwise.
 
     Returns
     -------
@@ -84,6 +88,8 @@ def backpropagate(
     while youngest_first:
         z = heappop(youngest_first)[1]
         z_bar = gradients.pop(z)
+        if keep is not None:
+            keep[z] = z_bar
         if watchers:
             watchers[-1].before_backward(z)
         op: Any = z.op
