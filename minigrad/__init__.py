@@ -3,8 +3,8 @@
 Read it in this order: `primitives` (the calculus, one row per operation; `linear_maps` has what
 takes more than a line), `tensor` (a node of the graph), `backward` (the walk back), `primitive`
 (what a row is, and how NumPy finds it), `recording` (`no_grad`), `functional` and `nn` (losses and
-layers), `transforms` (functions in, derivatives out), `gradcheck` (derivatives by differences, to
-check all of it).
+layers), `saving` (one file, no pickle), `transforms` (functions in, derivatives out), `gradcheck`
+(derivatives by differences, to check all of it).
 """
 
 from minigrad.tensor import Tensor  # isort: skip  first, because the table needs it
@@ -13,6 +13,7 @@ from minigrad.backward import backpropagate
 from minigrad.functional import mse_loss, squared_loss
 from minigrad.gradcheck import GradientError, check_gradients
 from minigrad.recording import enable_grad, no_grad
+from minigrad.saving import load, save
 from minigrad.transforms import grad, value_and_grad
 
 __all__ = [
@@ -23,9 +24,11 @@ __all__ = [
     "enable_grad",
     "functional",
     "grad",
+    "load",
     "mse_loss",
     "nn",
     "no_grad",
+    "save",
     "squared_loss",
     "value_and_grad",
 ]
