@@ -8,7 +8,7 @@ the vector-Jacobian products
 A VJP is called with ``g, z, *inputs, **kwargs``, so it may use the result z where that is shorter
 (exp, sqrt, tanh).  Broadcasting is not the row's business, nor is a stack of matrices times one
 matrix: the engine sums the gradient of a repeated input.  What takes more than a line stands in
-`linear_maps`, and two rows for losses and layers in `functional`.  The tests hold every row against
+`linear_maps`, and the rows of losses and layers in `functional`.  The tests hold every row against
 numerical derivatives, first and second.
 
 Kinks: `relu` has derivative 0 at 0, and `maximum` gives half to each input where the two are

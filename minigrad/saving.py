@@ -1,7 +1,7 @@
 """Saving arrays, and the state of modules, in one file.
 
-The file is what `numpy.savez` writes: a zip archive with one ``.npy`` file for each array.  There is
-no pickle in it, and none is read, so loading a file from a stranger runs no code.
+The file is what `numpy.savez` writes: a zip archive with one ``.npy`` file for each array.  There
+is no pickle in it, and none is read, so loading a file from a stranger runs no code.
 """
 
 from __future__ import annotations
@@ -75,9 +75,7 @@ def save(path: str | os.PathLike[str], state: Module | Mapping[str, npt.ArrayLik
         temporary.unlink(missing_ok=True)
 
 
-def load(
-    path: str | os.PathLike[str], module: Module | None = None
-) -> dict[str, npt.NDArray[Any]]:
+def load(path: str | os.PathLike[str], module: Module | None = None) -> dict[str, npt.NDArray[Any]]:
     """Read a file that `save` or `numpy.savez` wrote, and set a module's state from it.
 
     Parameters

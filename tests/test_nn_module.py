@@ -229,9 +229,7 @@ def test_error_two_tensors_of_one_name() -> None:
 
 def test_the_tree_of_a_single_layer_is_a_line() -> None:
     assert repr(nn.Linear(5, 32, rng=rng())) == "Linear(5, 32): 192 parameters"
-    assert repr(nn.Linear(1, 1, bias=False, rng=rng())) == (
-        "Linear(1, 1, bias=False): 1 parameter"
-    )
+    assert repr(nn.Linear(1, 1, bias=False, rng=rng())) == ("Linear(1, 1, bias=False): 1 parameter")
     assert repr(nn.Tanh()) == "Tanh()"
 
 

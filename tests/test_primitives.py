@@ -6,15 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minigrad import GradientError, Tensor, check_gradients, functional, primitives
+from minigrad import GradientError, Tensor, check_gradients, primitives
 from minigrad.primitive import Primitive
 
 Case = tuple[Callable[..., Any], tuple[Any, ...]]
 
 ROWS = {
     name: value
-    for module in (primitives, functional)
-    for name, value in vars(module).items()
+    for name, value in vars(primitives).items()
     if isinstance(value, Primitive)
 }
 
@@ -92,14 +91,6 @@ CASES: dict[str, list[Case]] = {
     "tanh": unary(primitives.tanh),
     "relu": unary(primitives.relu),
     "matmul": binary(primitives.matmul, pairs=MATMUL_PAIRS),
-    "affine": [
-        (functional.affine, (signed(*x), signed(3, 2, seed=1), signed(2, seed=2)))
-        for x in ((3,), (4, 3), (5, 4, 3), (0, 3))
-    ],
-    "mean_squared_error": [
-        (functional.mean_squared_error, (signed(*shape), signed(*shape, seed=1)))
-        for shape in ((), (3,), (4, 1), (2, 3))
-    ],
     "sum": reductions(primitives.sum),
     "mean": reductions(primitives.mean),
     "reshape": [

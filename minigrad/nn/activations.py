@@ -8,7 +8,7 @@ from minigrad import functional, primitives
 from minigrad.nn.module import Module
 
 __all__ = [
-    "ELU", "GELU", "LeakyReLU", "ReLU", "Sigmoid", "SiLU", "Softmax", "Softplus", "Tanh",
+    "ELU", "GELU", "LeakyReLU", "ReLU", "SiLU", "Sigmoid", "Softmax", "Softplus", "Tanh",
 ]  # fmt: skip
 
 

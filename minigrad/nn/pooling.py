@@ -61,9 +61,7 @@ class MaxPool2d(_Pool2d):
 
     def forward(self, x: Any) -> Any:
         """Return the largest elements, for x of shape (batch, channels, rows, columns)."""
-        return functional.max_pool2d(
-            x, self.kernel_size, stride=self.stride, padding=self.padding
-        )
+        return functional.max_pool2d(x, self.kernel_size, stride=self.stride, padding=self.padding)
 
 
 class AvgPool2d(_Pool2d):
@@ -83,9 +81,7 @@ class AvgPool2d(_Pool2d):
 
     def forward(self, x: Any) -> Any:
         """Return the means, for x of shape (batch, channels, rows, columns)."""
-        return functional.avg_pool2d(
-            x, self.kernel_size, stride=self.stride, padding=self.padding
-        )
+        return functional.avg_pool2d(x, self.kernel_size, stride=self.stride, padding=self.padding)
 
 
 class Flatten(Module):

@@ -1,0 +1,33 @@
+"""Functions made of primitives, and those that are primitives of their own for speed.
+
+One subject per file.  What is slow or unstable as a composition is a row, with a VJP that is a row
+again: on arrays each runs as one pass, and derivatives of any order follow from the formulas.
+"""
+
+from minigrad.functional.attention import scaled_dot_product_attention
+from minigrad.functional.convolution import conv2d
+from minigrad.functional.cross_entropy import binary_cross_entropy_with_logits, cross_entropy
+from minigrad.functional.dropout import dropout
+from minigrad.functional.linear import affine, embedding
+from minigrad.functional.losses import huber_loss, mse_loss, squared_loss
+from minigrad.functional.normalization import layer_norm
+from minigrad.functional.pooling import avg_pool2d, max_pool2d
+from minigrad.functional.softmax import log_softmax, softmax
+
+__all__ = [
+    "affine",
+    "avg_pool2d",
+    "binary_cross_entropy_with_logits",
+    "conv2d",
+    "cross_entropy",
+    "dropout",
+    "embedding",
+    "huber_loss",
+    "layer_norm",
+    "log_softmax",
+    "max_pool2d",
+    "mse_loss",
+    "scaled_dot_product_attention",
+    "softmax",
+    "squared_loss",
+]

@@ -1,0 +1,56 @@
+"""Dropout."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minigrad.primitive import bare
+from minigrad.primitives import multiply
+
+__all__ = ["dropout"]
+
+
+def dropout(x: Any, p: float, *, rng: np.random.Generator) -> Any:
+    """Set each element to 0 with probability p, and divide the others by 1 - p.
+
+    The division keeps the expected value as it was, so nothing is to be done when the network is
+    used after training: call it in training only.
+
+    Parameters
+    ----------
+    x : array_like or Tensor
+        Any shape.
+    p : float
+        0 <= p < 1.
+    rng : numpy.random.Generator
+        Draws which elements stay: one number each, and none if p = 0.
+
+    Returns
+    -------
+    Tensor or ndarray
+        Of the shape of x.
+
+    Raises
+    ------
+    ValueError
+        If p is out of its range.
+
+    References
+    ----------
+    Srivastava et al., Dropout: A Simple Way to Prevent Neural Networks from Overfitting, 2014.
+
+    Examples
+    --------
+    >>> dropout(np.ones(6), 0.5, rng=np.random.default_rng(0))
+    array([2., 2., 2., 0., 0., 0.])
+    """
+    if not 0 <= p < 1:
+        raise ValueError(f"dropout: p={p!r} is out of range; accepted is 0 <= p < 1")
+    if p == 0:
+        return x
+    values = np.asarray(bare(x))
+    dtype = values.dtype if values.dtype.kind == "f" else np.float64
+    stays = rng.random(values.shape, dtype=np.float32) >= p
+    return multiply(x, np.multiply(stays, 1 / (1 - p), dtype=dtype))

@@ -1,0 +1,106 @@
+"""Affine maps, and looking up rows of a matrix."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minigrad import linear_maps
+from minigrad.primitive import Primitive, bare
+
+__all__ = ["affine", "check_range", "embedding", "rows_at", "rows_at_transpose"]
+
+
+def _affine(x: Any, weight: Any, bias: Any) -> Any:
+    z = linear_maps.matmul(x, weight)
+    if getattr(bias, "dtype", None) != z.dtype:
+        return z + bias
+    z += bias
+    return z
+
+
+def embedding(weight: Any, index: Any) -> Any:
+    """Rows of a matrix: one vector for each number of a token.
+
+    Parameters
+    ----------
+    weight : array_like or Tensor
+        Shape (tokens, d).
+    index : array_like of int
+        Which rows, any shape.  A row that is named twice receives both gradients.
+
+    Returns
+    -------
+    Tensor or ndarray
+        Shape ``(*index.shape, d)``.
+
+    Raises
+    ------
+    TypeError
+        If `index` is no array of integers.
+    ValueError
+        If `weight` is no matrix.
+    IndexError
+        If an index is negative, or not below the number of rows.
+
+    Examples
+    --------
+    >>> embedding(np.array([[1.0, 2.0], [3.0, 4.0]]), [1, 1, 0])
+    array([[3., 4.],
+           [3., 4.],
+           [1., 2.]])
+    """
+    if np.ndim(weight) != 2:
+        raise ValueError(
+            f"embedding: the weight has shape {np.shape(weight)}; it needs two axes, (tokens, d)"
+        )
+    index = np.asarray(bare(index))
+    check_range("embedding", "index", index, np.shape(weight)[0], "rows")
+    return rows_at(weight, index=index)
+
+
+def check_range(function: str, name: str, values: Any, count: int, counted: str) -> None:
+    """Check that all values are integers from 0 to count - 1.
+
+    Raises
+    ------
+    TypeError, IndexError
+        If one is not; the message names the first.
+    """
+    if values.dtype.kind not in "iu":
+        raise TypeError(f"{function}: each {name} must be an integer, got dtype {values.dtype}")
+    if values.size and (values.min() < 0 or values.max() >= count):
+        place = tuple(map(int, np.argwhere((values < 0) | (values >= count))[0]))
+        raise IndexError(
+            f"{function}: {name} {values[place]} at {place} is out of range for {count} {counted}; "
+            f"accepted is 0 to {count - 1}"
+        )
+
+
+def _sum_rows_at(g: Any, *, index: Any, rows: int) -> Any:
+    """Sort the rows by where they go, and sum each run of equals."""
+    z = np.zeros((rows, g.shape[-1]), g.dtype)
+    if index.size:
+        flat = index.reshape(-1)
+        order = np.argsort(flat, kind="stable")
+        there, starts = np.unique(flat[order], return_index=True)
+        z[there] = np.add.reduceat(g.reshape(-1, g.shape[-1])[order], starts, axis=0)
+    return z
+
+
+# Affine is a row of its own because it is most of a small network's step: it adds the bias where
+# the product already lies.  Its last VJP sums over the batch, which the engine would do as well,
+# after looking at the shapes.
+# fmt: off
+affine = Primitive(_affine,
+    lambda g, z, x, W, b: linear_maps.times_transposed(g, x, W),
+    lambda g, z, x, W, b: linear_maps.transposed_times(x, W, g),
+    lambda g, z, x, W, b: g.sum(axis=0) if g.ndim == 2 and b.ndim == 1 else g, name="affine")
+rows_at: Primitive = Primitive(lambda W, *, index: W[index],
+    lambda g, z, W, index: rows_at_transpose(g, index=index, rows=W.shape[0]),
+    name="embedding")
+rows_at_transpose: Primitive = Primitive(_sum_rows_at,
+    lambda h, z, g, index, rows: rows_at(h, index=index),
+    name="embedding_transpose")
+# fmt: on

@@ -1,0 +1,97 @@
+"""Layer normalisation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minigrad.primitive import Primitive
+
+__all__ = ["layer_norm", "standardized", "standardized_vjp"]
+
+
+def layer_norm(x: Any, weight: Any = None, bias: Any = None, *, eps: float = 1e-5) -> Any:
+    """Shift and scale each vector to mean 0 and variance 1, then to learned ones.
+
+        μ = mean xᵢ      σ² = mean (xᵢ - μ)²      yᵢ = (xᵢ - μ) / √(σ² + ε) · weightᵢ + biasᵢ
+
+    Parameters
+    ----------
+    x : array_like or Tensor
+        Vectors along the last axis, shape (..., d).
+    weight, bias : array_like or Tensor, optional
+        Shape (d,); 1 and 0 if left out.
+    eps : float
+        ε, which keeps the root from 0.
+
+    Returns
+    -------
+    Tensor or ndarray
+        Of the shape of x.
+
+    Raises
+    ------
+    ValueError
+        If x has no last axis or an empty one, or the shape of `weight` or `bias` is another.
+
+    References
+    ----------
+    Ba, Kiros and Hinton, Layer Normalization, 2016.
+
+    Examples
+    --------
+    >>> layer_norm(np.array([[1.0, 3.0], [20.0, 40.0]])).round(4)
+    array([[-1.,  1.],
+           [-1.,  1.]])
+    """
+    shape = np.shape(x)
+    if not shape or not shape[-1]:
+        raise ValueError(f"layer_norm of shape {shape}: there is no mean of a vector of length 0")
+    for name, given in (("weight", weight), ("bias", bias)):
+        if given is not None and np.shape(given) != shape[-1:]:
+            raise ValueError(
+                f"layer_norm of shape {shape}: the {name} has shape {np.shape(given)}, it must be "
+                f"{shape[-1:]}"
+            )
+    z = standardized(x, eps=eps)
+    if weight is not None:
+        z = z * weight
+    return z if bias is None else z + bias
+
+
+def _mean(x: Any) -> Any:
+    return x.mean(axis=-1, keepdims=True)
+
+
+def _inverse_sigma(x: Any, eps: float) -> Any:
+    """1 / √(σ² + ε) of each vector."""
+    c = x - _mean(x)
+    return 1 / np.sqrt(_mean(c * c) + eps)
+
+
+def _standardized(x: Any, *, eps: float) -> Any:
+    c = x - _mean(x)
+    c /= np.sqrt(_mean(c * c) + eps)
+    return c
+
+
+def _standardized_vjp(g: Any, z: Any, x: Any, *, eps: float) -> Any:
+    w = g - _mean(g)
+    w -= z * _mean(g * z)
+    w *= _inverse_sigma(x, eps)
+    return w
+
+
+# With r = 1 / √(σ² + ε), z = r (x - μ) has the Jacobian  r (1 - 1 1ᵀ/d - z zᵀ/d),  symmetric.  The
+# VJP is a row in g and z, and in x through r only, whose own derivative is  ∂r/∂x = -r² z / d.
+# fmt: off
+standardized: Primitive = Primitive(_standardized,
+    lambda g, z, x, eps: standardized_vjp(g, z, x, eps=eps),
+    name="layer_norm")
+standardized_vjp: Primitive = Primitive(_standardized_vjp,
+    lambda h, w, g, z, x, eps: standardized_vjp(h, z, x, eps=eps),
+    lambda h, w, g, z, x, eps: -(h * _mean(g * z) + g * _mean(h * z)) * _inverse_sigma(x, eps),
+    lambda h, w, g, z, x, eps: -_mean(h * w) * standardized(x, eps=eps) * _inverse_sigma(x, eps),
+    name="layer_norm_vjp")
+# fmt: on

@@ -1,0 +1,189 @@
+"""Pooling: one number for each window of an image, its maximum or its mean.
+
+Once it is known which element of a window is the largest, maximum pooling picks elements: a linear
+map like that of indexing, and its transpose puts each gradient back where the element came from.
+Average pooling is linear from the start.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from minigrad.functional.windows import Pair, Windows, check_images, pair
+from minigrad.primitive import Primitive, bare
+
+__all__ = [
+    "avg_pool2d", "max_pool2d", "maximum_of_windows", "maximum_of_windows_transpose",
+    "mean_of_windows", "mean_of_windows_transpose",
+]  # fmt: skip
+
+
+def max_pool2d(
+    x: Any,
+    kernel_size: int | Pair,
+    *,
+    stride: int | Pair | None = None,
+    padding: int | Pair = 0,
+) -> Any:
+    """Largest element of each window.
+
+    Where several elements are equally large, the first of them (row by row) receives the whole
+    gradient; this is a subgradient, and PyTorch's choice.  A window with a NaN gives NaN.
+
+    Parameters
+    ----------
+    x : array_like or Tensor
+        Images, shape (N, C, H, W).
+    kernel_size : int or pair of int
+        Height and width of a window.
+    stride : int or pair of int, optional
+        From window to window; by default `kernel_size`, so that windows lie side by side.
+    padding : int or pair of int
+        Elements -∞ around the image on each side, at most half a window.
+
+    Returns
+    -------
+    Tensor or ndarray
+        Shape (N, C, rows, columns), with rows = ⌊(H + 2 padding - kernel) / stride⌋ + 1, and
+        columns alike.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the images have no four axes, a window is larger than the padded image, or an option
+        is no number that it can be.
+
+    Examples
+    --------
+    >>> max_pool2d(np.arange(16.0).reshape(1, 1, 4, 4), 2)
+    array([[[[ 5.,  7.],
+             [13., 15.]]]])
+    """
+    if isinstance(x, list):
+        x = np.asarray(x)
+    windows = _windows("max_pool2d", x, kernel_size, stride, padding)
+    return maximum_of_windows(x, index=_index_of_maximum(bare(x), windows))
+
+
+def avg_pool2d(
+    x: Any,
+    kernel_size: int | Pair,
+    *,
+    stride: int | Pair | None = None,
+    padding: int | Pair = 0,
+) -> Any:
+    """Mean of each window, over all its elements: the zeros of the padding count.
+
+    (PyTorch's default too, ``count_include_pad=True``.)
+
+    Parameters
+    ----------
+    x, kernel_size, stride
+        As in `max_pool2d`.
+    padding : int or pair of int
+        Zeros around the image on each side, at most half a window.
+
+    Returns
+    -------
+    Tensor or ndarray
+        As in `max_pool2d`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `max_pool2d`.
+
+    Examples
+    --------
+    >>> avg_pool2d(np.arange(16.0).reshape(1, 1, 4, 4), 2)
+    array([[[[ 2.5,  4.5],
+             [10.5, 12.5]]]])
+    """
+    if isinstance(x, list):
+        x = np.asarray(x)
+    windows = _windows("avg_pool2d", x, kernel_size, stride, padding)
+    return mean_of_windows(x, windows=windows)
+
+
+def _windows(
+    function: str, x: Any, kernel_size: int | Pair, stride: int | Pair | None, padding: int | Pair
+) -> Windows:
+    windows = Windows(
+        pair(function, "kernel_size", kernel_size, 1),
+        pair(function, "stride", kernel_size if stride is None else stride, 1),
+        pair(function, "padding", padding, 0),
+    )
+    if any(2 * p > k for p, k in zip(windows.padding, windows.kernel, strict=True)):
+        raise ValueError(
+            f"{function}: padding={padding!r} must be at most half of kernel_size="
+            f"{kernel_size!r}, so that no window lies in the padding alone"
+        )
+    check_images(function, x, windows)
+    return windows
+
+
+def _index_of_maximum(x: npt.NDArray[Any], windows: Windows) -> npt.NDArray[np.intp]:
+    """Return where each window's first maximum lies in x.ravel(), as (N, C, rows, columns)."""
+    n, channels, height, width = x.shape
+    above, left = windows.padding
+    (sh, sw), (rows, columns) = windows.stride, windows.along((height, width))
+    lowest = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
+    padded = windows.pad(x, lowest)
+    top, start = np.arange(rows)[:, None] * sh - above, np.arange(columns) * sw - left
+    # Begin with the first element that is not padding: it is the maximum where all are -∞.
+    first = np.maximum(-top, 0) * width + np.maximum(-start, 0)
+    within = np.tile(first, (n, channels, 1, 1))
+    best = np.full(within.shape, lowest, x.dtype)
+    for i, j, place in windows.elements((height, width)):
+        value = padded[place]
+        better = value > best
+        better |= np.isnan(value)  # which is never larger
+        np.copyto(best, value, where=better)
+        np.copyto(within, i * width + j, where=better)
+    images = np.arange(n * channels).reshape(n, channels, 1, 1) * (height * width)
+    within += images + top * width + start
+    return within
+
+
+def _put_back(g: Any, *, index: Any, shape: tuple[int, ...]) -> Any:
+    z = np.zeros(shape, g.dtype)
+    np.add.at(z.reshape(-1), index.reshape(-1), g.reshape(-1))  # windows may overlap
+    return z
+
+
+def _mean_of_windows(x: Any, *, windows: Windows) -> Any:
+    padded = windows.pad(x)
+    size = x.shape[2:]
+    z = np.zeros((*x.shape[:2], *windows.along(size)), np.result_type(x, np.float32))
+    for _, _, place in windows.elements(size):
+        z += padded[place]
+    z /= windows.kernel[0] * windows.kernel[1]
+    return z
+
+
+def _mean_of_windows_transpose(g: Any, *, windows: Windows, size: Pair) -> Any:
+    (above, left), (h, w) = windows.padding, size
+    z = np.zeros((*g.shape[:2], h + 2 * above, w + 2 * left), g.dtype)
+    share = g / (windows.kernel[0] * windows.kernel[1])
+    for _, _, place in windows.elements(size):
+        z[place] += share
+    return np.ascontiguousarray(windows.inside(z))
+
+
+# fmt: off
+maximum_of_windows: Primitive = Primitive(lambda x, *, index: x.reshape(-1)[index],
+    lambda g, z, x, index: maximum_of_windows_transpose(g, index=index, shape=x.shape),
+    name="max_pool2d")
+maximum_of_windows_transpose: Primitive = Primitive(_put_back,
+    lambda h, z, g, index, shape: maximum_of_windows(h, index=index),
+    name="max_pool2d_transpose")
+mean_of_windows: Primitive = Primitive(_mean_of_windows,
+    lambda g, z, x, windows: mean_of_windows_transpose(g, windows=windows, size=x.shape[2:]),
+    name="avg_pool2d")
+mean_of_windows_transpose: Primitive = Primitive(_mean_of_windows_transpose,
+    lambda h, z, g, windows, size: mean_of_windows(h, windows=windows),
+    name="avg_pool2d_transpose")
+# fmt: on
