@@ -82,7 +82,7 @@ def test_children_are_all_places_and_modules_each_module_once() -> None:
 
 
 def test_a_module_that_knows_its_parent_ends_no_walk_in_a_circle() -> None:
-    child = Branch(layer=nn.Linear(2, 2, rng=rng()))
+    child: Any = Branch(layer=nn.Linear(2, 2, rng=rng()))
     parent = Branch(child=child)
     child.parent = parent
     assert [name for name, _ in parent.named_parameters()] == [

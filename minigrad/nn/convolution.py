@@ -79,7 +79,7 @@ class Conv2d(Module):
         shape = (out_channels, in_channels, *kernel)
         bound = 1 / math.sqrt(fans(shape)[0])
         self.weight = Tensor(uniform(shape, bound, rng=rng, dtype=dtype), requires_grad=True)
-        self.bias = (
+        self.bias: Any = (  # Tensor or None; Any spares its readers a cast
             Tensor(uniform((out_channels,), bound, rng=rng, dtype=dtype), requires_grad=True)
             if bias
             else None
@@ -98,9 +98,9 @@ class Conv2d(Module):
 
     def describe(self) -> str:
         """Return e.g. ``Conv2d(1, 32, 3, padding=1)``."""
-        out_channels, in_channels, *kernel = self.weight.shape
+        out_channels, in_channels, height, width = self.weight.shape
         return (
-            f"Conv2d({in_channels}, {out_channels}, {short(tuple(kernel))}"
+            f"Conv2d({in_channels}, {out_channels}, {short((height, width))}"
             + (f", stride={short(self.stride)}" if self.stride != (1, 1) else "")
             + (f", padding={short(self.padding)}" if self.padding != (0, 0) else "")
             + (f", dilation={short(self.dilation)}" if self.dilation != (1, 1) else "")

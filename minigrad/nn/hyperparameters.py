@@ -32,7 +32,7 @@ def check_probability(layer: str, **options: Any) -> None:
                 f"{layer}: {name}={p!r} is of type {type(p).__name__}; it must be a number of at "
                 "least 0 and below 1"
             )
-        if not 0 <= p < 1:
+        if not 0 <= float(p) < 1:
             raise ValueError(f"{layer}: {name}={p!r}; it must be at least 0 and below 1")
 
 

@@ -64,7 +64,7 @@ class Linear(Module):
         bound = 1 / math.sqrt(in_features)
         weight = uniform((in_features, out_features), bound, rng=rng, dtype=dtype)
         self.weight = Tensor(weight, requires_grad=True)
-        self.bias = (
+        self.bias: Any = (  # Tensor or None; Any spares its readers a cast
             Tensor(uniform((out_features,), bound, rng=rng, dtype=dtype), requires_grad=True)
             if bias
             else None
