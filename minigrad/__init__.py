@@ -4,11 +4,12 @@ Read it in this order: `primitives` (the calculus, one row per operation; `linea
 takes more than a line), `tensor` (a node of the graph), `backward` (the walk back), `primitive`
 (what a row is, and how NumPy finds it), `recording` (`no_grad`), `functional` and `nn` (losses and
 layers), `saving` (one file, no pickle), `transforms` (functions in, derivatives out), `gradcheck`
-(derivatives by differences, to check all of it).
+(derivatives by differences, to check all of it), `anomaly` (where a NaN comes from).
 """
 
 from minigrad.tensor import Tensor  # isort: skip  first, because the table needs it
 from minigrad import functional, nn
+from minigrad.anomaly import detect_anomaly
 from minigrad.backward import backpropagate
 from minigrad.functional import mse_loss, squared_loss
 from minigrad.gradcheck import GradientError, check_gradients
@@ -21,6 +22,7 @@ __all__ = [
     "Tensor",
     "backpropagate",
     "check_gradients",
+    "detect_anomaly",
     "enable_grad",
     "functional",
     "grad",

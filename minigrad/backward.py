@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.primitive import conform
+from minigrad.recording import watchers
 from minigrad.tensor import Tensor
 
 __all__ = ["backpropagate"]
@@ -50,7 +51,7 @@ def backpropagate(
 
     Raises
     ------
-    RuntimeError, ValueError
+    RuntimeError, TypeError, ValueError
         As `Tensor.backward`.
 
     Examples
@@ -72,61 +73,82 @@ def backpropagate(
     elif output in targets:
         return {output: g}
     else:
-        # A node that is older than every target cannot have been computed from one.
-        oldest = min((target.serial for target in targets), default=output.serial)
+        # A node that is older than every target cannot have been computed from one.  (A target
+        # that is younger than the output is a leaf whose data was set: its age says nothing.)
+        ages = [t.serial if t.serial < output.serial else -1 for t in targets]
+        oldest = min(ages, default=output.serial)
     if output.op is None:
         return {output: g} if targets is None else {}
-    found: dict[Tensor, Any] = {}
-    waiting = {output: g}
+    gradients = {output: g}
     youngest_first = [(-output.serial, output)]
     while youngest_first:
         z = heappop(youngest_first)[1]
-        z_bar = waiting.pop(z)
+        z_bar = gradients.pop(z)
+        if watchers:
+            watchers[-1].before_backward(z)
         op: Any = z.op
-        parents = z.parents
-        if create_graph:
-            _check_values(z)
-            arguments = (z_bar, z, *parents)
-        else:
-            arguments = (z_bar, z.data, *z.values)
-        for x, vjp in zip(parents, op.vjps, strict=False):  # a Variadic has no end
-            if type(x) is not Tensor or not x.requires_grad or x.serial < oldest:
+        vjps, kwargs, age = op.vjps, z.kwargs, z.serial
+        arguments = (z_bar, z, *z.parents) if create_graph else (z_bar, z._data, *z.values)
+        i = -1
+        for x in z.parents:
+            i += 1
+            if type(x) is not Tensor:
                 continue
-            is_leaf = x.op is None
-            is_target = is_leaf if targets is None else x in targets
-            if is_leaf and not is_target:
+            x_age = x.serial
+            if x_age > age:
+                _check_unchanged(z, i, create_graph)
+            if x_age < oldest or not x.requires_grad:
                 continue
-            x_bar = vjp(*arguments, **z.kwargs)
-            if x_bar.shape != x.data.shape or x_bar.dtype != x.data.dtype:
+            goes_on = x.op is not None
+            if targets is not None:
+                if x in targets:
+                    goes_on = False
+                elif not goes_on:
+                    continue
+            x_bar = vjps[i](*arguments, **kwargs) if kwargs else vjps[i](*arguments)
+            data = x._data
+            if x_bar.shape != data.shape or x_bar.dtype is not data.dtype:
                 x_bar = conform(x_bar, x, op)
-            so_far = found if is_target else waiting
-            if x in so_far:
-                so_far[x] = so_far[x] + x_bar
+            if watchers:
+                watchers[-1].after_vjp(z, i, z_bar, x_bar)
+            if x in gradients:
+                gradients[x] = gradients[x] + x_bar
             else:
-                so_far[x] = x_bar
-                if not is_target:
-                    heappush(youngest_first, (-x.serial, x))
-    return found
+                gradients[x] = x_bar
+                if goes_on:
+                    heappush(youngest_first, (-x_age, x))
+    return gradients
 
 
-def _check_values(z: Tensor) -> None:
-    for x, value in zip(z.parents, z.values, strict=True):
-        if isinstance(x, Tensor) and x.data is not value:
-            raise RuntimeError(
-                f"an input of {z.op!r} got a new array between forward and backward; with "
-                "create_graph=True, run backward before setting t.data"
-            )
+def _check_unchanged(z: Tensor, i: int, create_graph: bool) -> None:
+    """See that the array of input i of z, whose `data` was set since, is what z was made of."""
+    x = z.parents[i]
+    in_place = x._data is z.values[i]
+    if in_place or create_graph:
+        assert z.op is not None
+        raise RuntimeError(
+            f"input {i} of {z.op.name}, of shape {x.shape}, "
+            + ("was changed in place" if in_place else "got a new array")
+            + " after the forward pass, which backward still needs; run backward before an "
+            "optimizer's step or t.data -= ..., or compute the loss again"
+        )
 
 
 def _first_gradient(output: Tensor, gradient: Any, create_graph: bool) -> Any:
     """The loss's own gradient: 1 for a scalar, or what the caller gave, checked."""
+    if output.dtype.kind != "f":
+        assert output.op is not None
+        raise TypeError(
+            f"backward() on values of dtype {output.dtype}, which {output.op.name} computed: only "
+            "real floating-point numbers have a gradient"
+        )
     if gradient is None:
-        if output.data.size != 1:
+        if output.size != 1:
             raise ValueError(
                 f"backward() on a tensor of shape {output.shape} needs gradient=..., an array of "
                 "that shape; or reduce it to a scalar first, e.g. with .sum() or .mean()"
             )
-        one = np.array(1, output.data.dtype, ndmin=output.data.ndim)
+        one = np.array(1, output.dtype, ndmin=output.ndim)
         return Tensor(one) if create_graph else one
     if not isinstance(gradient, Tensor):
         gradient = Tensor(np.asarray(gradient, output.dtype))
@@ -137,4 +159,4 @@ def _first_gradient(output: Tensor, gradient: Any, create_graph: bool) -> Any:
             f"backward() on a tensor of shape {output.shape} was given a gradient of shape "
             f"{gradient.shape}; the two must be equal"
         )
-    return gradient if create_graph else gradient.data
+    return gradient if create_graph else gradient._data

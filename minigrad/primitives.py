@@ -63,7 +63,7 @@ square   = Primitive(np.square,          lambda g, z, x: 2 * g * x)
 sqrt     = Primitive(np.sqrt,            lambda g, z, x: g / (2 * z))
 exp      = Primitive(np.exp,             lambda g, z, x: g * z)
 log      = Primitive(np.log,             lambda g, z, x: g / x)
-tanh     = Primitive(np.tanh,            lambda g, z, x: g * (1 - z * z))
+tanh     = Primitive(np.tanh,            lambda g, z, x: g - g * z * z)
 
 # Kinks.
 relu     = Primitive(lambda x: np.maximum(x, 0), lambda g, z, x: np.where(x > 0, g, 0), name="relu")

@@ -1,11 +1,12 @@
-"""Whether operations are recorded: `no_grad` and `enable_grad`."""
+"""Whether operations are recorded: `no_grad` and `enable_grad`; and who watches them."""
 
 from __future__ import annotations
 
 import threading
 from contextlib import ContextDecorator
+from typing import Any
 
-__all__ = ["enable_grad", "mode", "no_grad"]
+__all__ = ["enable_grad", "mode", "no_grad", "watchers"]
 
 
 class _Mode(threading.local):
@@ -16,6 +17,10 @@ class _Mode(threading.local):
 
 
 mode = _Mode()
+
+# Objects that are told of every operation and of every gradient, the innermost last: see `anomaly`.
+# In all threads, so that the engine has nothing to look up where there are none.
+watchers: list[Any] = []
 
 
 class _Recording(ContextDecorator):

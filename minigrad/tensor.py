@@ -42,7 +42,7 @@ class Tensor:
     Attributes
     ----------
     data : ndarray
-        The values.
+        The values; those of an operation's result are read-only.
     grad : ndarray, Tensor or None
         ∂loss/∂self, of the shape and dtype of `data`, summed over all calls of `backward` since
         it was last set to None.  Only leaves get one.  A Tensor after `create_graph=True`.
@@ -59,16 +59,21 @@ class Tensor:
         The operation's keyword arguments, such as ``axis``.
     serial : int
         Counts tensors in the order in which they were made; a node has a higher number than
-        its inputs.
+        its inputs.  A leaf whose `data` is set, also by ``t.data -= ...``, counts as made anew.
 
     Notes
     -----
     ``t == u`` asks whether two tensors are one object, so that they can be keys of a dict; ``<``,
     ``>``, ``<=``, ``>=`` and ``np.equal`` compare values and give plain boolean arrays.
 
-    A tensor is never changed in place, because the graph may still need its value.  To update a
-    parameter between steps, write into its `data`.  The graph refers to its inputs and does not
-    copy them: an array that was used in it has to stay as it is until `backward` has run.
+    A tensor is never changed in place, because the graph may still need its value: `backward`
+    computes with the arrays that the forward pass used, and there are no copies of them.  So
+
+    - the values of a result cannot be written to;
+    - ``w.data -= step`` and an optimizer's step change a parameter in place, between two graphs:
+      `backward` through a graph that is older than the change raises;
+    - what goes past the tensor, ``w.data[0] = 1`` or a change of an array that was given to an
+      operation, is noticed under `detect_anomaly` only.
 
     Raises
     ------
@@ -86,11 +91,11 @@ class Tensor:
     """
 
     __slots__ = (
-        "__weakref__", "data", "grad", "kwargs", "op", "parents", "requires_grad", "serial",
+        "__weakref__", "_data", "grad", "kwargs", "op", "parents", "requires_grad", "serial",
         "values",
     )  # fmt: skip
 
-    data: npt.NDArray[Any]
+    _data: npt.NDArray[Any]
     grad: Any  # ndarray | Tensor | None; Any spares every reader of a gradient a cast
     requires_grad: bool
     op: Primitive | None
@@ -117,7 +122,7 @@ class Tensor:
                 "derivative moves a value by less than 1; write 3.0 for 3, or use "
                 ".astype(float)"
             )
-        self.data = array
+        self._data = array
         self.grad = None
         self.requires_grad = requires_grad
         self.op = None
@@ -129,24 +134,63 @@ class Tensor:
     # What a tensor is
 
     @property
+    def data(self) -> npt.NDArray[Any]:
+        """The values: a leaf's own array, or a read-only view of a result's.
+
+        Raises
+        ------
+        TypeError
+            When set on the result of an operation, or to values that are not numbers (for a
+            tensor with `requires_grad`: not floating-point numbers).
+
+        Examples
+        --------
+        >>> w = Tensor([3.0, 4.0], requires_grad=True)
+        >>> w.data -= 0.5  # in place; a graph that used the old values can no longer go backward
+        >>> w
+        Tensor([2.5, 3.5], requires_grad=True)
+        """
+        if self.op is None:
+            return self._data
+        view = self._data.view()
+        view.flags.writeable = False
+        return view
+
+    @data.setter
+    def data(self, values: npt.ArrayLike) -> None:
+        if self.op is not None:
+            raise TypeError(
+                f"the values of a tensor that {self.op.name} computed cannot be set: its graph may "
+                "still need them; Tensor(values) is a new leaf"
+            )
+        array = np.asarray(values)
+        if array.dtype.kind not in ("f" if self.requires_grad else "fiub"):
+            raise TypeError(
+                f"data was set to values of dtype {array.dtype}; this tensor holds "
+                + ("floating-point numbers, for its gradient" if self.requires_grad else "numbers")
+            )
+        self._data = array
+        self.serial = next(serial_numbers)
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """Length of each axis."""
-        return self.data.shape
+        return self._data.shape
 
     @property
     def ndim(self) -> int:
         """Number of axes."""
-        return self.data.ndim
+        return self._data.ndim
 
     @property
     def size(self) -> int:
         """Number of elements."""
-        return self.data.size
+        return self._data.size
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """Type of an element."""
-        return self.data.dtype
+        return self._data.dtype
 
     @property
     def is_leaf(self) -> bool:
@@ -154,7 +198,7 @@ class Tensor:
         return self.op is None
 
     def __repr__(self) -> str:
-        values = np.array2string(self.data, separator=", ", prefix="Tensor(")
+        values = np.array2string(self._data, separator=", ", prefix="Tensor(")
         if self.op is not None:
             return f"Tensor({values}, op={self.op.name})"
         return f"Tensor({values}" + (", requires_grad=True)" if self.requires_grad else ")")
@@ -166,7 +210,7 @@ class Tensor:
                 "a tensor in a graph cannot be copied or pickled without its whole graph; "
                 "copy t.detach(), or the parameters it was computed from"
             )
-        return (Tensor, (self.data.copy(), self.requires_grad))
+        return (Tensor, (self._data.copy(), self.requires_grad))
 
     def __format__(self, spec: str) -> str:
         return format(self.item(), spec) if spec else repr(self)
@@ -184,21 +228,21 @@ class Tensor:
         >>> Tensor([[2.5]]).item()
         2.5
         """
-        if self.data.size != 1:
+        if self._data.size != 1:
             raise ValueError(
                 f"item() needs exactly one element, this tensor has shape {self.shape}; "
                 "reduce it first, e.g. with .sum() or .mean()"
             )
-        return self.data.item()
+        return self._data.item()
 
     def __float__(self) -> float:
         return float(self.item())
 
     def __bool__(self) -> bool:
-        return bool(self.data)
+        return bool(self._data)
 
     def __len__(self) -> int:
-        return len(self.data)
+        return len(self._data)
 
     def __iter__(self) -> Iterator[Tensor]:
         return (self[i] for i in range(len(self)))
@@ -209,10 +253,10 @@ class Tensor:
                 "NumPy asked for the bare array of a tensor in a graph, which would lose its "
                 "gradient; use t.data (or t.detach()) where that is what you mean"
             )
-        return np.array(self.data, dtype=dtype, copy=copy)
+        return np.array(self._data, dtype=dtype, copy=copy)
 
     def detach(self) -> Tensor:
-        """Return a leaf that shares these values and takes no part in the graph.
+        """Return a leaf that has these values, read-only, and takes no part in the graph.
 
         Examples
         --------
@@ -221,7 +265,9 @@ class Tensor:
         >>> w.grad
         array(3.)
         """
-        return Tensor(self.data)
+        view = self._data.view()
+        view.flags.writeable = False
+        return Tensor(view)
 
     # The chain rule
 
@@ -240,7 +286,10 @@ class Tensor:
         Raises
         ------
         RuntimeError
-            If no recorded operation leads here.
+            If no recorded operation leads here, or the values of a tensor on the way were changed
+            since they were used.
+        TypeError
+            If a value on the way is no real floating-point number.
         ValueError
             If this tensor is not a scalar and `gradient` is missing, or is of another shape.
 
@@ -309,21 +358,21 @@ class Tensor:
     def __getitem__(self, index: Any) -> Tensor:
         parts = index if isinstance(index, tuple) else (index,)
         if any(isinstance(part, Tensor) for part in parts):
-            bare = tuple(part.data if isinstance(part, Tensor) else part for part in parts)
+            bare = tuple(part._data if isinstance(part, Tensor) else part for part in parts)
             index = bare if isinstance(index, tuple) else bare[0]
         return primitives.getitem(self, index=index)
 
     def __lt__(self, other: Any) -> npt.NDArray[np.bool_]:
-        return self.data < (other.data if isinstance(other, Tensor) else other)
+        return self._data < (other._data if isinstance(other, Tensor) else other)
 
     def __le__(self, other: Any) -> npt.NDArray[np.bool_]:
-        return self.data <= (other.data if isinstance(other, Tensor) else other)
+        return self._data <= (other._data if isinstance(other, Tensor) else other)
 
     def __gt__(self, other: Any) -> npt.NDArray[np.bool_]:
-        return self.data > (other.data if isinstance(other, Tensor) else other)
+        return self._data > (other._data if isinstance(other, Tensor) else other)
 
     def __ge__(self, other: Any) -> npt.NDArray[np.bool_]:
-        return self.data >= (other.data if isinstance(other, Tensor) else other)
+        return self._data >= (other._data if isinstance(other, Tensor) else other)
 
     def __setitem__(self, index: Any, value: Any) -> None:
         raise TypeError(
@@ -354,6 +403,8 @@ class Tensor:
 
     def sum(self, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Tensor:
         """Sum over `axis` (all of them by default); see `numpy.sum`."""
+        if axis is None and not keepdims:
+            return primitives.sum(self)
         return primitives.sum(self, axis=axis, keepdims=keepdims)
 
     def mean(self, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Tensor:
@@ -372,11 +423,18 @@ class Tensor:
 
     def astype(self, dtype: npt.DTypeLike) -> Tensor:
         """Same values in another floating-point type; the gradient is cast back."""
+        if self.requires_grad and np.dtype(dtype).kind != "f":
+            raise TypeError(
+                f"astype({np.dtype(dtype)}) of a tensor with requires_grad: whole numbers have no "
+                "gradient; use t.detach() or t.data where that is what you mean"
+            )
         return primitives.astype(self, dtype=dtype)
 
     # NumPy's protocols: np.exp(t), ndarray * t, np.concatenate([t, u])
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        if method == "__call__" and not kwargs and ufunc in table:
+            return table[ufunc](*inputs)
         return dispatch_ufunc(ufunc, method, inputs, kwargs)
 
     def __array_function__(
@@ -388,4 +446,4 @@ class Tensor:
 # Last, because the walk and the table's rows are made of what stands above.
 from minigrad import primitives  # noqa: E402
 from minigrad.backward import backpropagate  # noqa: E402
-from minigrad.primitive import dispatch_function, dispatch_ufunc  # noqa: E402
+from minigrad.primitive import dispatch_function, dispatch_ufunc, table  # noqa: E402

@@ -165,6 +165,7 @@ class Optimizer(ABC):
                     raise FloatingPointError(_describe_nonfinite(slot, g))
         for slot, g, coefficients in updates:  # all that could be refused has been looked at
             slot.loop(slot.x, g, *slot.state, *coefficients)
+            slot.parameter.data = slot.data  # says that it changed: see Tensor.serial
             slot.t += 1
 
     def zero_grad(self) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minigrad import Tensor, enable_grad, no_grad
+import optim
+from minigrad import Tensor, backpropagate, enable_grad, no_grad, primitives
 
 
 def parameter(values: Any) -> Tensor:
@@ -208,19 +209,75 @@ def test_a_leaf_can_be_copied_and_pickled_and_a_graph_cannot() -> None:
 
 
 def test_error_an_operation_whose_result_has_no_gradient() -> None:
-    with pytest.raises(TypeError, match="astype gave values of dtype int64"):
+    with pytest.raises(TypeError, match="whole numbers have no gradient"):
         parameter(1.0).astype(np.int64)
-    with pytest.raises(TypeError, match="multiply gave values of dtype complex128"):
-        parameter(1.0) * 1j
+    with pytest.raises(TypeError, match="dtype int64, which astype computed"):
+        primitives.astype(parameter(1.0), dtype=np.int64).backward()
+    with pytest.raises(TypeError, match="dtype complex128, which multiply computed"):
+        (parameter(1.0) * 1j).backward()
+    with pytest.raises(TypeError, match="gradient of dtype float64 for values of dtype int64"):
+        (primitives.astype(parameter(1.0), dtype=np.int64) * 0.5).backward()
 
 
 def test_error_new_values_between_forward_and_a_recorded_backward() -> None:
     x = parameter(2.0)
     z = x * x
     x.data = np.array(5.0)
-    with pytest.raises(RuntimeError, match="new array between forward and backward"):
+    with pytest.raises(RuntimeError, match="got a new array after the forward pass"):
         z.backward(create_graph=True)
     assert x.grad is None
+    z.backward()  # on bare arrays it computes with the old values, which are still there
+    assert x.grad == 4.0
+
+
+def test_error_a_parameter_changed_in_place_between_forward_and_backward() -> None:
+    w, x = parameter([1.0, 2.0]), Tensor([3.0, 4.0])
+    for changed in (w, x):
+        loss = (w * x).sum()
+        changed.data -= 0.5
+        with pytest.raises(RuntimeError, match=r"multiply, of shape \(2,\), was changed"):
+            loss.backward()
+        assert w.grad is None
+    (w * x).sum().backward()
+    np.testing.assert_array_equal(w.grad, x.data)
+
+
+def test_error_backward_again_after_an_optimizers_step() -> None:
+    w = parameter([1.0, 2.0])
+    optimizer = optim.Adam([w])
+    loss = (w * w).sum()
+    loss.backward()
+    optimizer.step()
+    with pytest.raises(RuntimeError, match="run backward before an optimizer's step"):
+        loss.backward()
+
+
+def test_the_values_of_a_result_cannot_be_written_to() -> None:
+    x = parameter([1.0, 2.0])
+    y: Any = np.exp(x)
+    for array in (y.data, y.detach().data, x.detach().data):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 5.0
+    with pytest.raises(TypeError, match="that exp computed cannot be set"):
+        y.data = np.zeros(2)
+    y.sum().backward()
+    np.testing.assert_array_equal(x.grad, y.data)
+
+
+def test_a_changed_leaf_is_still_found_as_a_target() -> None:
+    w = parameter(2.0)
+    y = w * 3
+    z = y * y
+    w.data = np.array(5.0)
+    assert backpropagate(z, targets=[w])[w] == 36.0
+
+
+@pytest.mark.parametrize("values", [[1, 2], "two", [1j]])
+def test_error_data_set_to_values_without_gradient(values: Any) -> None:
+    w = parameter([1.0, 2.0])
+    with pytest.raises(TypeError, match="floating-point numbers, for its gradient"):
+        w.data = values
+    assert w.data.tolist() == [1.0, 2.0]
 
 
 def test_the_given_gradient_takes_the_outputs_dtype() -> None:
