@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from minigrad import Tensor, check_gradients, nn
+from minigrad import Tensor, check_gradients, functional, nn
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -105,3 +105,54 @@ def test_error_heads_that_do_not_divide_the_model() -> None:
 def test_error_attention_over_another_width(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"of shape .*: it takes \(\.\.\., positions, 6\)"):
         nn.MultiHeadAttention(6, 2, rng=rng())(np.ones(shape))
+
+
+class Block(nn.Module):
+    def __init__(self, d: int, num_heads: int, g: np.random.Generator) -> None:
+        self.attention_norm = nn.LayerNorm(d)
+        self.attention = nn.MultiHeadAttention(d, num_heads, causal=True, rng=g)
+        self.mlp = nn.Sequential(
+            nn.LayerNorm(d), nn.Linear(d, 4 * d, rng=g), nn.ReLU(), nn.Linear(4 * d, d, rng=g)
+        )
+
+    def forward(self, x: Any) -> Any:
+        x = x + self.attention(self.attention_norm(x))
+        return x + self.mlp(x)
+
+
+class Transformer(nn.Module):
+    def __init__(self, tokens: int, positions: int, d: int, num_heads: int) -> None:
+        g = rng()
+        self.token = nn.Embedding(tokens, d, rng=g)
+        self.position = nn.Embedding(positions, d, rng=g)
+        self.blocks = [Block(d, num_heads, g) for _ in range(2)]
+        self.norm = nn.LayerNorm(d)
+        self.head = nn.Linear(d, tokens, rng=g)
+
+    def forward(self, text: Any) -> Any:
+        x = self.token(text) + self.position(np.arange(text.shape[-1]))
+        for block in self.blocks:
+            x = block(x)
+        return self.head(self.norm(x))
+
+
+def test_a_transformer_is_made_of_these_layers() -> None:
+    model = Transformer(28, 64, 128, 2)
+    assert repr(model).splitlines()[:6] == [
+        "Transformer                                                412,188 parameters",
+        "├─ token: Embedding(28, 128)                                 3,584",
+        "├─ position: Embedding(64, 128)                              8,192",
+        "├─ blocks.0: Block                                         198,272",
+        "│  ├─ attention_norm: LayerNorm(128)                           256",
+        "│  ├─ attention: MultiHeadAttention(128, 2, causal=True)    66,048",
+    ]
+
+
+def test_a_transformer_predicts_from_what_came_before() -> None:
+    model = Transformer(5, 7, 8, 2)
+    text = rng(1).integers(5, size=(3, 7))
+    functional.cross_entropy(model(text)[:, 2], text[:, 3]).backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
+    np.testing.assert_array_equal(
+        np.any(model.position.weight.grad != 0, axis=1), np.arange(7) <= 2
+    )

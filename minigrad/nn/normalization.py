@@ -128,7 +128,6 @@ class _BatchNorm(Module):
 
     def _observe(self, x: npt.NDArray[Any]) -> None:
         """Move the running statistics towards those of a batch, with one feature in each row."""
-        # Into new arrays: the graph of an earlier evaluation may still need the old ones.
         for running, new in (
             (self.running_mean, x.mean(axis=1)),
             (self.running_var, x.var(axis=1, ddof=1)),
