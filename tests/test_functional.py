@@ -24,7 +24,7 @@ from minigrad.functional.cross_entropy import (
 )
 from minigrad.functional.linear import rows_at, rows_at_transpose
 from minigrad.functional.losses import huber, mean_squared_error
-from minigrad.functional.normalization import standardized, standardized_vjp
+from minigrad.functional.normalization import standardized, standardized_affine, standardized_vjp
 from minigrad.functional.pooling import (
     maximum_of_windows_transpose,
     mean_of_windows,
@@ -167,6 +167,13 @@ CASES: dict[str, list[Case]] = {
         (lambda x, e=eps: standardized(x, eps=e), (signed(*shape) + 3 * np.arange(shape[-1]),))
         for shape in ((4,), (2, 3), (2, 2, 3), (0, 3))
         for eps in (1e-5, 0.5)
+    ],
+    "standardized_affine": [
+        (
+            lambda x, w, b: standardized_affine(x, w, b, eps=1e-5),
+            (signed(*shape) + 3 * np.arange(3), signed(3, seed=1), signed(3, seed=2)),
+        )
+        for shape in ((3,), (2, 3), (2, 2, 3), (0, 3))
     ],
     "standardized_vjp": [
         (

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.functional.softmax import below_maximum, normalized_exponentials, softmax_vjp
+from minigrad.functional.softmax import normalized_exponentials, softmax_vjp
 from minigrad.primitive import Primitive
 from minigrad.primitives import matmul, transpose
 
@@ -55,22 +55,27 @@ def scaled_dot_product_attention(q: Any, k: Any, v: Any, *, causal: bool = False
            [0.5, 1. ]])
     """
     shapes = q_shape, k_shape, v_shape = np.shape(q), np.shape(k), np.shape(v)
-    if min(map(len, shapes)) < 2 or q_shape[-1] != k_shape[-1] or k_shape[-2] != v_shape[-2]:
+    if (
+        min(map(len, shapes)) < 2
+        or q_shape[-1] != k_shape[-1]
+        or k_shape[-2] != v_shape[-2]
+        or not q_shape[-1]
+    ):
         raise ValueError(
             f"scaled_dot_product_attention of shapes q {q_shape}, k {k_shape} and v {v_shape}: "
-            "they need to be (..., T, d), (..., S, d) and (..., S, dᵥ)"
+            "they need to be (..., T, d), (..., S, d) and (..., S, dᵥ), with d at least 1"
         )
     n = len(k_shape)
     scores = matmul(q, transpose(k, axes=(*range(n - 2), n - 1, n - 2)))
-    scale = 1 / math.sqrt(q_shape[-1]) if q_shape[-1] else 1.0
-    return matmul(attention_weights(scores, scale=scale, causal=causal), v)
+    weights = attention_weights(scores, scale=1 / math.sqrt(q_shape[-1]), causal=causal)
+    return matmul(weights, v)
 
 
 def _attention_weights(scores: Any, *, scale: float, causal: bool) -> Any:
     u = scores * scale
     if causal:
         np.copyto(u, -np.inf, where=np.logical_not(np.tri(*u.shape[-2:])))
-    u = below_maximum(u, -1)
+    u -= np.maximum.reduce(u, axis=-1, keepdims=True)
     return normalized_exponentials(u, -1)
 
 

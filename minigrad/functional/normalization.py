@@ -8,7 +8,7 @@ import numpy as np
 
 from minigrad.primitive import Primitive
 
-__all__ = ["layer_norm", "standardized", "standardized_vjp"]
+__all__ = ["layer_norm", "standardized", "standardized_affine", "standardized_vjp"]
 
 
 def layer_norm(x: Any, weight: Any = None, bias: Any = None, *, eps: float = 1e-5) -> Any:
@@ -54,9 +54,11 @@ def layer_norm(x: Any, weight: Any = None, bias: Any = None, *, eps: float = 1e-
                 f"layer_norm of shape {shape}: the {name} has shape {np.shape(given)}, it must be "
                 f"{shape[-1:]}"
             )
+    if weight is not None and bias is not None:
+        return standardized_affine(x, weight, bias, eps=eps)
     z = standardized(x, eps=eps)
     if weight is not None:
-        z = z * weight
+        return z * weight
     return z if bias is None else z + bias
 
 
@@ -76,6 +78,15 @@ def _standardized(x: Any, *, eps: float) -> Any:
     return c
 
 
+def _standardized_affine(x: Any, weight: Any, bias: Any, *, eps: float) -> Any:
+    z = _standardized(x, eps=eps)
+    if np.result_type(z, weight, bias) != z.dtype:
+        return z * weight + bias
+    z *= weight
+    z += bias
+    return z
+
+
 def _standardized_vjp(g: Any, z: Any, x: Any, *, eps: float) -> Any:
     w = g - _mean(g)
     w -= z * _mean(g * z)
@@ -85,6 +96,7 @@ def _standardized_vjp(g: Any, z: Any, x: Any, *, eps: float) -> Any:
 
 # With r = 1 / √(σ² + ε), z = r (x - μ) has the Jacobian  r (1 - 1 1ᵀ/d - z zᵀ/d),  symmetric.  The
 # VJP is a row in g and z, and in x through r only, whose own derivative is  ∂r/∂x = -r² z / d.
+# The row with weight and bias keeps x alone for the way back, instead of z and z · weight as well.
 # fmt: off
 standardized: Primitive = Primitive(_standardized,
     lambda g, z, x, eps: standardized_vjp(g, z, x, eps=eps),
@@ -94,4 +106,9 @@ standardized_vjp: Primitive = Primitive(_standardized_vjp,
     lambda h, w, g, z, x, eps: -(h * _mean(g * z) + g * _mean(h * z)) * _inverse_sigma(x, eps),
     lambda h, w, g, z, x, eps: -_mean(h * w) * standardized(x, eps=eps) * _inverse_sigma(x, eps),
     name="layer_norm_vjp")
+standardized_affine = Primitive(_standardized_affine,
+    lambda g, y, x, w, b, eps: standardized_vjp(g * w, standardized(x, eps=eps), x, eps=eps),
+    lambda g, y, x, w, b, eps: g * standardized(x, eps=eps),
+    lambda g, y, x, w, b, eps: g,
+    name="layer_norm")
 # fmt: on

@@ -62,10 +62,8 @@ def max_pool2d(
     array([[[[ 5.,  7.],
              [13., 15.]]]])
     """
-    if isinstance(x, list):
-        x = np.asarray(x)
     windows = _windows("max_pool2d", x, kernel_size, stride, padding)
-    return maximum_of_windows(x, index=_index_of_maximum(bare(x), windows))
+    return maximum_of_windows(x, index=_index_of_maximum(np.asarray(bare(x)), windows))
 
 
 def avg_pool2d(
@@ -102,8 +100,6 @@ def avg_pool2d(
     array([[[[ 2.5,  4.5],
              [10.5, 12.5]]]])
     """
-    if isinstance(x, list):
-        x = np.asarray(x)
     windows = _windows("avg_pool2d", x, kernel_size, stride, padding)
     return mean_of_windows(x, windows=windows)
 
@@ -126,26 +122,35 @@ def _windows(
 
 
 def _index_of_maximum(x: npt.NDArray[Any], windows: Windows) -> npt.NDArray[np.intp]:
-    """Return where each window's first maximum lies in x.ravel(), as (N, C, rows, columns)."""
+    """Return where each window's first maximum lies in x.reshape(-1): (N, C, rows, columns)."""
     n, channels, height, width = x.shape
-    above, left = windows.padding
-    (sh, sw), (rows, columns) = windows.stride, windows.along((height, width))
+    elements = list(windows.elements((height, width)))
     lowest = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
     padded = windows.pad(x, lowest)
-    top, start = np.arange(rows)[:, None] * sh - above, np.arange(columns) * sw - left
-    # Begin with the first element that is not padding: it is the maximum where all are -∞.
-    first = np.maximum(-top, 0) * width + np.maximum(-start, 0)
-    within = np.tile(first, (n, channels, 1, 1))
-    best = np.full(within.shape, lowest, x.dtype)
-    for i, j, place in windows.elements((height, width)):
+    outside = windows.pad(np.zeros((1, 1, height, width), bool), True)
+
+    largest = padded[elements[0][2]].copy()
+    for _, _, place in elements[1:]:
+        np.maximum(largest, padded[place], out=largest)
+
+    # Count the elements before the first that equals the maximum (or is NaN, as then it is).
+    missed = np.ones(largest.shape, bool)
+    before = np.zeros(largest.shape, np.min_scalar_type(len(elements)))
+    for _, _, place in elements:
         value = padded[place]
-        better = value > best
-        better |= np.isnan(value)  # which is never larger
-        np.copyto(best, value, where=better)
-        np.copyto(within, i * width + j, where=better)
+        other = value != largest
+        other &= value == value
+        other |= outside[place]
+        missed &= other
+        before += missed
+
+    (sh, sw), (above, left), (rows, columns) = windows.stride, windows.padding, largest.shape[2:]
     images = np.arange(n * channels).reshape(n, channels, 1, 1) * (height * width)
-    within += images + top * width + start
-    return within
+    corners = (np.arange(rows)[:, None] * sh - above) * width + np.arange(columns) * sw - left
+    z = np.array([i * width + j for i, j, _ in elements])[before]
+    z += corners
+    z += images
+    return z
 
 
 def _put_back(g: Any, *, index: Any, shape: tuple[int, ...]) -> Any:

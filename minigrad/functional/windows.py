@@ -123,20 +123,21 @@ def check_images(function: str, x: Any, windows: Windows) -> None:
     ValueError
         If they do not.
     """
-    if np.ndim(x) != 4:
+    shape = np.shape(x)
+    if len(shape) != 4:
         raise ValueError(
-            f"{function}: the images have shape {np.shape(x)}; they need four axes, (batch, "
+            f"{function}: the images have shape {shape}; they need four axes, (batch, "
             "channels, height, width); add an axis to a single one with x[None]"
         )
-    if min(x.shape[2:]) < 1:
-        raise ValueError(f"{function}: images of shape {x.shape} have no elements to look at")
-    if min(windows.along(x.shape[2:])) < 1:
+    if min(shape[2:]) < 1:
+        raise ValueError(f"{function}: images of shape {shape} have no elements to look at")
+    if min(windows.along(shape[2:])) < 1:
         extent = tuple(
             d * (k - 1) + 1 for k, d in zip(windows.kernel, windows.dilation, strict=True)
         )
-        padded = tuple(n + 2 * p for n, p in zip(x.shape[2:], windows.padding, strict=True))
+        padded = tuple(n + 2 * p for n, p in zip(shape[2:], windows.padding, strict=True))
         raise ValueError(
             f"{function}: a kernel of {windows.kernel} takes up {extent} elements at dilation "
             f"{windows.dilation}, more than the padded images have: {padded} "
-            f"(images of shape {x.shape}, padding {windows.padding})"
+            f"(images of shape {shape}, padding {windows.padding})"
         )
