@@ -3,8 +3,9 @@
 Read it in this order: `primitives` (the calculus, one row per operation; `linear_maps` has what
 takes more than a line), `tensor` (a node of the graph), `backward` (the walk back), `primitive`
 (what a row is, and how NumPy finds it), `recording` (`no_grad`), `functional` and `nn` (losses and
-layers), `saving` (one file, no pickle), `transforms` (functions in, derivatives out), `gradcheck`
-(derivatives by differences, to check all of it), `anomaly` (where a NaN comes from).
+layers), `saving` (one file, no pickle), `transforms` (functions in, derivatives out; `pullback` is
+what they are made of, `trees` and `arguments` what they accept), `gradcheck` (derivatives by
+differences, to check all of it), `anomaly` (where a NaN comes from).
 """
 
 from minigrad.tensor import Tensor  # isort: skip  first, because the table needs it
@@ -15,7 +16,7 @@ from minigrad.functional import mse_loss, squared_loss
 from minigrad.gradcheck import GradientError, check_gradients
 from minigrad.recording import enable_grad, no_grad
 from minigrad.saving import load, save
-from minigrad.transforms import grad, value_and_grad
+from minigrad.transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 
 __all__ = [
     "GradientError",
@@ -26,6 +27,10 @@ __all__ = [
     "enable_grad",
     "functional",
     "grad",
+    "hessian",
+    "hvp",
+    "jacobian",
+    "jvp",
     "load",
     "mse_loss",
     "nn",
@@ -33,4 +38,5 @@ __all__ = [
     "save",
     "squared_loss",
     "value_and_grad",
+    "vjp",
 ]

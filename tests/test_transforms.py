@@ -126,9 +126,74 @@ def test_gradient_keeps_float32() -> None:
     assert grad(lambda x: (x * x).sum())(np.ones(2, np.float32)).dtype == np.float32
 
 
+def test_auxiliary_results_are_handed_through_as_plain_arrays() -> None:
+    label = object()
+
+    def f(x: Any) -> Any:
+        h = x * x
+        return h.sum(), {"h": h, "label": label, "none": None, "pair": (h[0], 3)}
+
+    x = np.array([1.0, 2.0])
+    (value, auxiliary), gradient = value_and_grad(f, has_aux=True)(x)
+    assert value == 5.0
+    np.testing.assert_array_equal(gradient, 2 * x)
+    assert type(auxiliary["h"]) is np.ndarray
+    np.testing.assert_array_equal(auxiliary["h"], [1.0, 4.0])
+    assert auxiliary["label"] is label
+    assert auxiliary["none"] is None
+    assert type(auxiliary["pair"][0]) is np.ndarray
+    assert auxiliary["pair"] == (1.0, 3)
+    gradient, auxiliary = grad(f, has_aux=True)(x)
+    np.testing.assert_array_equal(gradient, 2 * x)
+    np.testing.assert_array_equal(auxiliary["h"], [1.0, 4.0])
+
+
+def test_an_auxiliary_array_is_no_alias_of_a_parameter() -> None:
+    w = Tensor(np.ones(2), requires_grad=True)
+    _, auxiliary = grad(lambda x: ((x * w).sum(), w), has_aux=True)(np.ones(2))
+    w.data += 1.0
+    np.testing.assert_array_equal(auxiliary, [1.0, 1.0])
+
+
+def test_nested_auxiliary_results_stay_in_the_graph() -> None:
+    def f(x: Any) -> Any:
+        slope, square = grad(lambda y: (y**3, y * y), has_aux=True)(x)
+        return slope * square  # 3x² · x²
+
+    assert float(grad(f)(2.0)) == 12 * 2.0**3
+
+
+def test_error_auxiliary_results_that_do_not_come_as_a_pair() -> None:
+    for result in (1.0, (1.0,), [1.0, 2.0], (1.0, 2.0, 3.0)):
+        with pytest.raises(TypeError, match="a pair"):
+            grad(lambda x, result=result: result, has_aux=True)(1.0)
+    with pytest.raises(TypeError, match="has_aux=True"):
+        grad(lambda x: (x, x))(1.0)
+
+
 def test_error_integer_argument() -> None:
-    with pytest.raises(TypeError, match="floating-point"):
+    with pytest.raises(TypeError, match=r"argument 0 is an integer number.* floating-point"):
         grad(lambda x: x * x)(3)
+    with pytest.raises(TypeError, match=r"argument 1 is an integer array.* floating-point"):
+        grad(lambda x, y: (x * y).sum(), argnums=-1)(2.0, np.arange(3))
+
+
+@pytest.mark.parametrize(
+    ("argument", "named"),
+    [(True, "boolean number"), (1j, "complex"), ("a", "str"), ({1.0}, "set"), (abs, "builtin")],
+)
+def test_error_argument_that_has_no_derivative(argument: Any, named: str) -> None:
+    def fail(x: Any) -> Any:
+        raise AssertionError("f has run")
+
+    with pytest.raises(TypeError, match=f"argument 0 is a {named}"):
+        grad(fail)(argument)
+
+
+def test_error_a_module_is_no_argument() -> None:
+    net = nn.Linear(3, 1, rng=np.random.default_rng(0))
+    with pytest.raises(TypeError, match=r"argument 0\['net'\] is a Linear.* pass its parameters"):
+        grad(lambda p: p["net"](np.ones(3)).sum())({"net": net})
 
 
 def test_error_function_that_does_not_return_one_number() -> None:

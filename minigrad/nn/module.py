@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from minigrad.nn.tree import draw_tree
+from minigrad.nn.printing import draw_tree
 from minigrad.primitive import bare
 from minigrad.tensor import Tensor
 

@@ -1,4 +1,4 @@
-"""A module as text: its tree, with the number of parameters at every branch."""
+"""A module as text: the tree of its modules, each with its number of parameters."""
 
 from __future__ import annotations
 
