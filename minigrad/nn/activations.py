@@ -21,18 +21,18 @@ class ReLU(Module):
 
 
 class LeakyReLU(Module):
-    """x where x is positive, else slope · x."""
+    """x where x is positive, else negative_slope · x."""
 
-    def __init__(self, slope: float = 0.01) -> None:
-        self.slope = slope
+    def __init__(self, negative_slope: float = 0.01) -> None:
+        self.negative_slope = negative_slope
 
     def forward(self, x: Any) -> Any:
-        """Return x or slope · x."""
-        return primitives.leaky_relu(x, slope=self.slope)
+        """Return x or negative_slope · x."""
+        return primitives.leaky_relu(x, negative_slope=self.negative_slope)
 
     def describe(self) -> str:
         """Return e.g. ``LeakyReLU(0.01)``."""
-        return f"LeakyReLU({self.slope})"
+        return f"LeakyReLU({self.negative_slope})"
 
 
 class ELU(Module):
