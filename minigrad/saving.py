@@ -44,7 +44,8 @@ def save(path: str | os.PathLike[str], state: Module | Mapping[str, npt.ArrayLik
     Raises
     ------
     TypeError
-        If a name is no string, or an array holds objects, which only pickle could write.
+        If `state` is neither, a name is no string, or an array holds objects, which only pickle
+        could write.
     FileNotFoundError
         If there is no such folder.
 
@@ -110,6 +111,8 @@ def load(path: str | os.PathLike[str], module: Module | None = None) -> dict[str
 
 
 def _checked(state: Mapping[str, npt.ArrayLike]) -> dict[str, npt.NDArray[Any]]:
+    if not isinstance(state, Mapping):
+        raise TypeError(f"save was given a {type(state).__name__}, no module or dict of arrays")
     arrays = {}
     for name, values in state.items():
         if not isinstance(name, str):

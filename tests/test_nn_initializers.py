@@ -124,3 +124,9 @@ def test_error_no_fans(shape: tuple[int, ...]) -> None:
 def test_error_orthogonal_vector() -> None:
     with pytest.raises(ValueError, match=r"at least two axes, got \(3,\)"):
         initializers.orthogonal((3,), rng=rng())
+
+
+@pytest.mark.parametrize("initializer", ALL)
+def test_error_a_seed_instead_of_a_generator(initializer: Any) -> None:
+    with pytest.raises(TypeError, match=r"rng=0 is of type int; .* np\.random\.default_rng\(0\)"):
+        initializer((2, 2), rng=0)

@@ -176,6 +176,9 @@ BAD_LAYERS: list[tuple[Any, type[Exception], str]] = [
     (lambda: nn.Dropout(-0.1, rng=rng()), ValueError, "Dropout: p=-0.1"),
     (lambda: nn.Dropout(math.nan, rng=rng()), ValueError, "Dropout: p=nan"),
     (lambda: nn.Dropout("half", rng=rng()), TypeError, "p='half' is of type str"),  # type: ignore[arg-type]
+    (lambda: nn.Dropout(0.5, rng=0), TypeError, "rng=0 is of type int"),  # type: ignore[arg-type]
+    (lambda: nn.Linear(2, 1, rng=0), TypeError, "must be a numpy.random.Generator"),  # type: ignore[arg-type]
+    (lambda: nn.Embedding(2, 1, rng=np.random), TypeError, "is of type module"),  # type: ignore[arg-type]
     (lambda: nn.GELU("erf"), ValueError, "GELU: approximate='erf'"),  # type: ignore[arg-type]
 ]
 

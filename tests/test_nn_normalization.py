@@ -183,7 +183,17 @@ def test_one_value_per_feature_is_enough_in_evaluation() -> None:
     assert nn.BatchNorm1d(3).eval()(np.ones((1, 3))).shape == (1, 3)
 
 
-@pytest.mark.parametrize("layer", [nn.LayerNorm, nn.BatchNorm1d, nn.BatchNorm2d])
-def test_error_no_features(layer: Any) -> None:
-    with pytest.raises(ValueError, match=rf"{layer.__name__}: features=0"):
-        layer(0)
+BAD_LAYERS: list[tuple[Any, type[Exception], str]] = [
+    (lambda: nn.LayerNorm(0), ValueError, "LayerNorm: features=0"),
+    (lambda: nn.LayerNorm(3, eps=-1e-5), ValueError, "LayerNorm: eps=-1e-05; .* at least 0"),
+    (lambda: nn.LayerNorm(3, np.float64), TypeError, "LayerNorm: eps=<class"),  # type: ignore[arg-type]
+    (lambda: nn.BatchNorm1d(0), ValueError, "BatchNorm1d: features=0"),
+    (lambda: nn.BatchNorm2d(3, eps=np.nan), ValueError, "BatchNorm2d: eps=nan"),
+    (lambda: nn.BatchNorm2d(3, momentum=1.5), ValueError, "momentum=1.5; .* from 0 to 1"),
+]
+
+
+@pytest.mark.parametrize(("make", "error", "match"), BAD_LAYERS)
+def test_error_layer(make: Any, error: type[Exception], match: str) -> None:
+    with pytest.raises(error, match=match):
+        make()

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from minigrad import functional
-from minigrad.nn.hyperparameters import check_probability
+from minigrad.nn.hyperparameters import check_generator, check_numbers
 from minigrad.nn.module import Module
 
 __all__ = ["Dropout"]
@@ -30,7 +30,7 @@ class Dropout(Module):
     Raises
     ------
     TypeError, ValueError
-        If p is no number, or out of range.
+        If p is no number, or out of range, or `rng` no generator.
 
     References
     ----------
@@ -47,7 +47,8 @@ class Dropout(Module):
     """
 
     def __init__(self, p: float = 0.5, *, rng: np.random.Generator) -> None:
-        check_probability("Dropout", p=p)
+        check_numbers("Dropout", "at least 0 and below 1", lambda p: 0 <= p < 1, p=p)
+        check_generator(rng)
         self.p = p
         self.rng = rng
 

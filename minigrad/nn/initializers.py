@@ -31,6 +31,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from minigrad.nn.hyperparameters import check_generator
+
 __all__ = [
     "fans", "he_normal", "he_uniform", "normal", "orthogonal", "uniform", "xavier_normal",
     "xavier_uniform",
@@ -82,6 +84,7 @@ def uniform(
     >>> uniform((2, 3), 0.1, rng=np.random.default_rng(0), dtype=np.float32).dtype
     dtype('float32')
     """
+    check_generator(rng)
     return rng.uniform(-bound, bound, shape).astype(dtype)
 
 
@@ -99,6 +102,7 @@ def normal(
     >>> normal((2, 3), 0.02, rng=np.random.default_rng(0)).shape
     (2, 3)
     """
+    check_generator(rng)
     return rng.normal(0.0, std, shape).astype(dtype)
 
 
@@ -249,6 +253,7 @@ def orthogonal(
     """
     if len(shape) < 2:
         raise ValueError(f"orthogonal needs a shape of at least two axes, got {tuple(shape)}")
+    check_generator(rng)
     rows, columns = shape[0], math.prod(shape[1:])
     q, r = np.linalg.qr(rng.normal(size=(max(rows, columns), min(rows, columns))))
     q *= np.where(np.diag(r) < 0, -1.0, 1.0)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from minigrad import functional, primitives
 from minigrad.functional.normalization import standardized
-from minigrad.nn.hyperparameters import check_sizes
+from minigrad.nn.hyperparameters import check_numbers, check_sizes, is_nonnegative
 from minigrad.nn.module import Module
 from minigrad.primitive import bare
 from minigrad.tensor import Tensor
@@ -44,7 +44,7 @@ class LayerNorm(Module):
     Raises
     ------
     TypeError, ValueError
-        If `features` is not an integer of at least 1.
+        If `features` is not an integer of at least 1, or `eps` no number of at least 0.
 
     References
     ----------
@@ -61,6 +61,7 @@ class LayerNorm(Module):
         self, features: int, eps: float = 1e-5, *, dtype: npt.DTypeLike = np.float64
     ) -> None:
         check_sizes("LayerNorm", features=features)
+        check_numbers("LayerNorm", "a finite number of at least 0", is_nonnegative, eps=eps)
         self.eps = eps
         self.weight = Tensor(np.ones(features, dtype), requires_grad=True)
         self.bias = Tensor(np.zeros(features, dtype), requires_grad=True)
@@ -88,7 +89,10 @@ class _BatchNorm(Module):
         *,
         dtype: npt.DTypeLike = np.float64,
     ) -> None:
-        check_sizes(type(self).__name__, features=features)
+        layer = type(self).__name__
+        check_sizes(layer, features=features)
+        check_numbers(layer, "a finite number of at least 0", is_nonnegative, eps=eps)
+        check_numbers(layer, "from 0 to 1", lambda m: 0 <= m <= 1, momentum=momentum)
         self.eps = eps
         self.momentum = momentum
         self.weight = Tensor(np.ones(features, dtype), requires_grad=True)
@@ -167,8 +171,9 @@ class BatchNorm1d(_BatchNorm):
     Raises
     ------
     TypeError, ValueError
-        If `features` is not an integer of at least 1.  When called, if the shape is another, or
-        if in training there is only one value per feature.
+        If `features` is not an integer of at least 1, `eps` below 0 or `momentum` not between 0
+        and 1.  When called, if the shape is another, or if in training there is only one value
+        per feature.
 
     Notes
     -----
