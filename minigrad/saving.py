@@ -112,7 +112,7 @@ def load(path: str | os.PathLike[str], module: Module | None = None) -> dict[str
 
 def _checked(state: Mapping[str, npt.ArrayLike]) -> dict[str, npt.NDArray[Any]]:
     if not isinstance(state, Mapping):
-        raise TypeError(f"save was given a {type(state).__name__}, no module or dict of arrays")
+        raise TypeError(f"save takes a module or a dict of arrays, got a {type(state).__name__}")
     arrays = {}
     for name, values in state.items():
         if not isinstance(name, str):

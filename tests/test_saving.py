@@ -107,7 +107,7 @@ def test_a_process_that_is_killed_leaves_the_old_file(tmp_path: Path) -> None:
 def test_error_nothing_is_written_of_a_bad_state(tmp_path: Path) -> None:
     for state, match in (
         ({"w": np.ones(2), "o": np.array([{}, None])}, "o is an array of Python objects"),
-        ([np.ones(2)], "save was given a list"),
+        ([np.ones(2)], "a dict of arrays, got a list"),
         ({3: np.ones(2)}, "the name 3 is of type int"),
         ({"w": Tensor(1.0, requires_grad=True)}, "bare array"),
     ):

@@ -79,11 +79,10 @@ class Conv2d(Module):
         shape = (out_channels, in_channels, *kernel)
         bound = 1 / math.sqrt(fans(shape)[0])
         self.weight = Tensor(uniform(shape, bound, rng=rng, dtype=dtype), requires_grad=True)
-        self.bias: Any = (  # Tensor or None; Any spares its readers a cast
-            Tensor(uniform((out_channels,), bound, rng=rng, dtype=dtype), requires_grad=True)
-            if bias
-            else None
-        )
+        self.bias: Any = None  # or a Tensor; Any spares its readers a cast
+        if bias:
+            b = uniform((out_channels,), bound, rng=rng, dtype=dtype)
+            self.bias = Tensor(b, requires_grad=True)
 
     def forward(self, x: Any) -> Any:
         """Return W ⋆ x + b, for x of shape (batch, in_channels, rows, columns)."""

@@ -64,11 +64,10 @@ class Linear(Module):
         bound = 1 / math.sqrt(in_features)
         weight = uniform((in_features, out_features), bound, rng=rng, dtype=dtype)
         self.weight = Tensor(weight, requires_grad=True)
-        self.bias: Any = (  # Tensor or None; Any spares its readers a cast
-            Tensor(uniform((out_features,), bound, rng=rng, dtype=dtype), requires_grad=True)
-            if bias
-            else None
-        )
+        self.bias: Any = None  # or a Tensor; Any spares its readers a cast
+        if bias:
+            b = uniform((out_features,), bound, rng=rng, dtype=dtype)
+            self.bias = Tensor(b, requires_grad=True)
 
     def forward(self, x: Any) -> Any:
         """Return x W + b."""
