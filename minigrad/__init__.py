@@ -3,10 +3,10 @@
 Read it in this order: `primitives` (the calculus, one row per operation; `linear_maps` has what
 takes more than a line), `tensor` (a node of the graph), `backward` (the walk back), `primitive`
 (what a row is, and how NumPy finds it), `recording` (`no_grad`), `functional` and `nn` (losses and
-layers), `transforms` (functions in, derivatives out; `pullback` is what they are made of, `trees`
-and `arguments` what they accept), `gradcheck` (derivatives by differences, to check all of it),
-`anomaly` (where a NaN comes from), `drawing` (the graph, to look at; `tape`, `layered_layout` and
-`graph_figure` are its parts).
+layers), `saving` (one file, no pickle), `transforms` (functions in, derivatives out; `pullback` is
+what they are made of, `trees` and `arguments` what they accept), `gradcheck` (derivatives by
+differences, to check all of it), `anomaly` (where a NaN comes from), `drawing` (the graph, to look
+at).
 """
 
 from minigrad.tensor import Tensor  # isort: skip  first, because the table needs it
@@ -17,6 +17,7 @@ from minigrad.drawing import draw_graph
 from minigrad.functional import mse_loss, squared_loss
 from minigrad.gradcheck import GradientError, check_gradients
 from minigrad.recording import enable_grad, no_grad
+from minigrad.saving import load, save
 from minigrad.transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 
 __all__ = [
@@ -34,9 +35,11 @@ __all__ = [
     "hvp",
     "jacobian",
     "jvp",
+    "load",
     "mse_loss",
     "nn",
     "no_grad",
+    "save",
     "squared_loss",
     "value_and_grad",
     "vjp",
