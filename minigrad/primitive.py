@@ -281,23 +281,24 @@ def dispatch_function(
         raise _no_row(name, {})
     row = table[function]
     if not isinstance(row, Primitive):
-        known = _signature(row).parameters
-        given = {key: x for key, x in kwargs.items() if key in known or x is not None}
+        known = {key: x for key, x in kwargs.items() if x is not None or key in _names(row)}
         try:
-            _signature(row).bind(*args, **given)
+            return row(*args, **known)
         except TypeError as error:
-            raise _no_row(name, kwargs) from error
-        return row(*args, **given)
-    if len(args) == len(row.vjps) and kwargs.keys() <= _signature(row.forward).parameters.keys():
-        return row(*args, **kwargs)
-    given = _signature(function).bind(*args, **kwargs).arguments
-    inputs = [given.pop(key) for key in list(given)[: len(row.vjps)]]
-    defaults = _signature(function).parameters
-    options = {key: x for key, x in given.items() if x is not defaults[key].default}
-    unknown = options.keys() - _signature(row.forward).parameters.keys()
+            try:
+                _signature(row).bind(*args, **known)
+            except TypeError:
+                raise _no_row(name, kwargs) from error
+            raise
+    given = dict(zip(_names(function), args, strict=False)) | kwargs
+    inputs = [given.pop(key) for key in _names(function)[: len(row.vjps)]]
+    unknown = given.keys() - _names(row.forward)
     if unknown:
-        raise _no_row(name, dict.fromkeys(sorted(unknown)))
-    return row(*inputs, **options)
+        defaults = _signature(function).parameters
+        changed = sorted(key for key in unknown if given.pop(key) is not defaults[key].default)
+        if changed:
+            raise _no_row(name, dict.fromkeys(changed))
+    return row(*inputs, **given)
 
 
 def stands_for(
@@ -334,6 +335,11 @@ def bare(x: Any) -> Any:
 
 
 _signature = functools.cache(inspect.signature)
+
+
+@functools.cache
+def _names(function: Callable[..., Any]) -> tuple[str, ...]:
+    return tuple(_signature(function).parameters)
 
 
 def _name(function: Callable[..., Any]) -> str:

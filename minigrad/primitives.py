@@ -107,7 +107,7 @@ arccosh  = Primitive(np.arccosh,         lambda g, z, x: g / np.sqrt((x - 1) * (
 arctanh  = Primitive(np.arctanh,         lambda g, z, x: g / ((1 - x) * (1 + x)))
 
 # Constant between jumps.
-zero: Primitive = Primitive(np.zeros_like,      lambda g, z, x: zero(g), name="zero")
+zero: Primitive = Primitive(np.zeros_like, lambda g, z, x: zero(g), name="zero")
 sign     = Primitive(np.sign,            lambda g, z, x: zero(g))
 floor    = Primitive(np.floor,           lambda g, z, x: zero(g))
 ceil     = Primitive(np.ceil,            lambda g, z, x: zero(g))

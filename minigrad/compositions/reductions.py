@@ -135,7 +135,9 @@ def vector_norm(x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: flo
         return np.min(size, axis=axis, keepdims=keepdims)
     if ord == 0:
         return np.sum(np.sign(size), axis=axis, keepdims=keepdims)
-    return np.sum(size**ord, axis=axis, keepdims=keepdims) ** (1 / ord)
+    total = np.sum(size**ord, axis=axis, keepdims=keepdims)
+    # At 0 the root's slope is infinite; the 0 beside it keeps the subgradient 0.
+    return primitives.nonzero(total) ** (1 / ord) * np.not_equal(total, 0)
 
 
 @stands_for(np.linalg.matrix_norm)

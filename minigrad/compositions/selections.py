@@ -36,7 +36,7 @@ def clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: 
 @stands_for(np.take)
 def take(a: Any, indices: Any, axis: int | None = None) -> Any:
     """Elements, or slices along an axis, by number; one that is named twice is there twice."""
-    index = np.asarray(bare(indices))
+    index = np.asarray(bare(indices)).astype(np.intp, casting="safe")
     if axis is None:
         return np.reshape(a, -1)[index]
     before = (slice(None),) * normalize_axis_index(axis, a.ndim)
@@ -46,9 +46,9 @@ def take(a: Any, indices: Any, axis: int | None = None) -> Any:
 @stands_for(np.take_along_axis)
 def take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Any:
     """Elements by number along an axis, other numbers in each row."""
+    indices = np.asarray(bare(indices)).astype(np.intp, casting="safe")
     if axis is None:
-        return np.reshape(arr, -1)[bare(indices)]
-    indices = np.asarray(bare(indices))
+        return np.reshape(arr, -1)[indices]
     if indices.ndim != arr.ndim:
         raise ValueError(
             f"take_along_axis of shape {arr.shape}: the indices, of shape {indices.shape}, must "
