@@ -38,6 +38,7 @@ NOT_DIFFERENTIABLE = frozenset(
     | {np.argmax, np.argmin, np.argsort, np.argwhere, np.nonzero, np.count_nonzero}
     | {np.nanargmax, np.nanargmin, np.searchsorted, np.digitize, np.histogram, np.unique}
     | {np.shape, np.ndim, np.size, np.result_type, np.can_cast, np.shares_memory}
+    | {np.isin, np.array_equiv, np.isposinf, np.isneginf, np.may_share_memory}
     | {np.zeros_like, np.ones_like, np.full_like, np.empty_like, np.iscomplexobj, np.isrealobj}
 )
 
@@ -288,7 +289,8 @@ def dispatch_function(
             try:
                 _signature(row).bind(*args, **known)
             except TypeError:
-                raise _no_row(name, kwargs) from error
+                foreign = [key for key in known if key not in _names(row)]
+                raise _no_row(name, dict.fromkeys(foreign)) from error
             raise
     given = dict(zip(_names(function), args, strict=False)) | kwargs
     inputs = [given.pop(key) for key in _names(function)[: len(row.vjps)]]

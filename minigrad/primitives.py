@@ -89,7 +89,8 @@ log      = Primitive(np.log,             lambda g, z, x: g / x)
 log2     = Primitive(np.log2,            lambda g, z, x: g / (x * LN2))
 log10    = Primitive(np.log10,           lambda g, z, x: g / (x * LN10))
 log1p    = Primitive(np.log1p,           lambda g, z, x: g / (1 + x))
-logaddexp = Primitive(np.logaddexp,      lambda g, z, x, y: g * np.exp(x - z), lambda g, z, x, y: g * np.exp(y - z))
+logaddexp  = Primitive(np.logaddexp,     lambda g, z, x, y: g * np.exp(x - z),  lambda g, z, x, y: g * np.exp(y - z))
+logaddexp2 = Primitive(np.logaddexp2,    lambda g, z, x, y: g * np.exp2(x - z), lambda g, z, x, y: g * np.exp2(y - z))
 
 # Circular and hyperbolic functions.
 sin      = Primitive(np.sin,             lambda g, z, x: g * np.cos(x))
@@ -105,6 +106,8 @@ tanh     = Primitive(np.tanh,            lambda g, z, x: g - g * z * z)
 arcsinh  = Primitive(np.arcsinh,         lambda g, z, x: g / np.hypot(x, 1))
 arccosh  = Primitive(np.arccosh,         lambda g, z, x: g / np.sqrt((x - 1) * (x + 1)))
 arctanh  = Primitive(np.arctanh,         lambda g, z, x: g / ((1 - x) * (1 + x)))
+deg2rad  = Primitive(np.deg2rad,         lambda g, z, x: g * (math.pi / 180))
+rad2deg  = Primitive(np.rad2deg,         lambda g, z, x: g * (180 / math.pi))
 
 # Constant between jumps.
 zero: Primitive = Primitive(np.zeros_like, lambda g, z, x: zero(g), name="zero")
@@ -181,6 +184,8 @@ cholesky = Primitive(linear_algebra.cholesky, lambda g, z, a: linear_algebra.cho
 
 # NumPy's other names for the same.
 table[np.fabs] = absolute
+table[np.radians] = deg2rad
+table[np.degrees] = rad2deg
 table[np.fix] = trunc
 table[np.around] = round
 table[np.amax] = max

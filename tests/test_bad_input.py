@@ -26,6 +26,10 @@ BAD: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "tensordot": (
         lambda: np.tensordot(t(M), M, 1), ValueError, r"tensordot of shape .*axes \(1,\)"
     ),
+    "tensordot, axes": (
+        lambda: np.tensordot(t(M), M, 3), ValueError, r"tensordot of shape .*over 3 axes"
+    ),
+    "cross": (lambda: np.cross(t(V), V), ValueError, r"cross of shape \(4,\) and \(4,\)"),
     "vecdot": (lambda: np.vecdot(t(M), V), ValueError, r"vecdot of shape \(2, 3\) and \(4,\)"),
     "einsum, lengths": (
         lambda: np.einsum("ij,jk", t(M), M), ValueError,
@@ -50,10 +54,17 @@ BAD: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         r"solve of shape \(2, 2\) and \(4, 1\)",
     ),
     "no such axis": (lambda: np.max(t(M), axis=2), ValueError, "axis 2 is out of bounds"),
+    "swapaxes": (lambda: np.swapaxes(t(M), 0, 2), ValueError, "axis 2 is out of bounds"),
+    "roll": (lambda: np.roll(t(M), 1, 2), ValueError, "axis 2 is out of bounds"),
+    "tril": (lambda: np.tril(t(1.0)), ValueError, r"of shape \(\): accepted is a matrix"),
+    "take, fractions": (lambda: t(V).take([0.5]), TypeError, "float64.*'safe'"),
     "weights": (lambda: np.average(t(M), 0, V), ValueError, r"average of shape \(2, 3\): weights"),
     # Nothing to reduce
     "max of nothing": (
         lambda: np.max(t(NOTHING), axis=0), ValueError, r"max of shape \(0, 3\) with axis=0"
+    ),
+    "median of nothing": (
+        lambda: np.median(t(NOTHING), axis=0), ValueError, r"median of shape \(0, 3\) with axis=0"
     ),
     "min of nothing": (lambda: t(NOTHING).min(), ValueError, r"min of shape \(0, 3\)"),
     "mean of nothing": (

@@ -47,7 +47,8 @@ def moveaxis(a: Any, source: Any, destination: Any) -> Any:
 def swapaxes(a: Any, axis1: int, axis2: int) -> Any:
     """Exchange two axes."""
     order = list(range(np.ndim(a)))
-    order[axis1], order[axis2] = order[axis2], order[axis1]
+    i, j = (normalize_axis_index(axis, np.ndim(a)) for axis in (axis1, axis2))
+    order[i], order[j] = j, i
     return np.transpose(a, tuple(order))
 
 
@@ -133,6 +134,19 @@ def hstack(tup: Sequence[Any]) -> Any:
     return concatenate(arrays, 0 if np.ndim(arrays[0]) == 1 else 1)
 
 
+@stands_for(np.dstack)
+def dstack(tup: Sequence[Any]) -> Any:
+    """Join along a third axis, which vectors and matrices get first."""
+    rows = [np.atleast_2d(a) for a in tup]
+    return concatenate([np.expand_dims(a, -1) if np.ndim(a) == 2 else a for a in rows], 2)
+
+
+@stands_for(np.append)
+def append(arr: Any, values: Any, axis: int | None = None) -> Any:
+    """Join two arrays; without an axis, all their elements."""
+    return concatenate([arr, values], axis)
+
+
 @stands_for(np.column_stack)
 def column_stack(tup: Sequence[Any]) -> Any:
     """Join vectors as the columns of a matrix."""
@@ -159,6 +173,18 @@ def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
             "as a whole number; np.array_split gives parts of unequal lengths"
         )
     return array_split(ary, indices_or_sections, axis)
+
+
+@stands_for(np.vsplit)
+def vsplit(ary: Any, indices_or_sections: Any) -> list[Any]:
+    """Cut between rows."""
+    return split(ary, indices_or_sections, 0)
+
+
+@stands_for(np.hsplit)
+def hsplit(ary: Any, indices_or_sections: Any) -> list[Any]:
+    """Cut between columns, or a vector between elements."""
+    return split(ary, indices_or_sections, 0 if ary.ndim == 1 else 1)
 
 
 @stands_for(np.unstack)
@@ -226,7 +252,7 @@ def roll(a: Any, shift: Any, axis: Any = None) -> Any:
         return roll(np.reshape(a, -1), shift, 0).reshape(a.shape)
     shifts, axes = np.broadcast_arrays(shift, axis)
     for n, along in zip(shifts.ravel().tolist(), axes.ravel().tolist(), strict=True):
-        length = a.shape[along]
+        length = a.shape[normalize_axis_index(along, a.ndim)]
         cut = -n % length if length else 0
         first, second = np.split(a, [cut], axis=along)
         a = concatenate([second, first], along)
