@@ -42,6 +42,12 @@ NOT_DIFFERENTIABLE = frozenset(
     | {np.zeros_like, np.ones_like, np.full_like, np.empty_like, np.iscomplexobj, np.isrealobj}
 )
 
+# NumPy functions that write into their first argument.
+IN_PLACE = frozenset(
+    {np.copyto, np.fill_diagonal, np.place, np.put, np.put_along_axis, np.putmask}
+    | {ufunc.at for ufunc in vars(np).values() if isinstance(ufunc, np.ufunc)}
+)
+
 # What the shapes of an operation's inputs have to fulfil, where it is not broadcasting.
 SHAPE_RULES = {
     "matmul": "the last axis of the first must be as long as the second's last axis but one "
@@ -278,6 +284,12 @@ def dispatch_function(
     if function in NOT_DIFFERENTIABLE:
         return function(*map(bare, args), **{key: bare(x) for key, x in kwargs.items()})
     name = _name(function)
+    if function in IN_PLACE:
+        raise TypeError(
+            f"{name} changes an array in place, which a Tensor cannot be and which loses the "
+            "gradient of one; build a new one (e.g. with np.where or np.concatenate), or write "
+            "into t.data between two steps"
+        )
     if function not in table:
         raise _no_row(name, {})
     row = table[function]

@@ -137,7 +137,7 @@ def vector_norm(x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: flo
         return np.sum(np.sign(size), axis=axis, keepdims=keepdims)
     total = np.sum(size**ord, axis=axis, keepdims=keepdims)
     # At 0 the root's slope is infinite; the 0 beside it keeps the subgradient 0.
-    return primitives.nonzero(total) ** (1 / ord) * np.not_equal(total, 0)
+    return primitives.one_for_zero(total) ** (1 / ord) * np.not_equal(total, 0)
 
 
 @stands_for(np.linalg.matrix_norm)
