@@ -8,6 +8,7 @@ import pytest
 from numpy.linalg import LinAlgError
 
 from minigrad import Tensor, check_gradients, primitives
+from minigrad.primitive import bare
 
 M, V, NOTHING = np.ones((2, 3)), np.ones(4), np.zeros((0, 3))
 SINGULAR = np.array([[1.0, 2.0], [2.0, 4.0]])
@@ -129,6 +130,9 @@ def test_what_is_not_differentiated_takes_integers_and_booleans() -> None:
     whole: Any = Tensor([[3, 1], [2, 5]])
     assert whole.max(axis=0).data.tolist() == [3, 5]
     assert whole.prod().item() == 30
+    small = Tensor(np.full(20, 2, np.int8))
+    assert small.prod().item() == 2**20
+    assert small.cumprod().data[-1] == 2**20
     np.testing.assert_array_equal((whole % 2).data, [[1, 1], [0, 1]])
     assert np.cumsum(whole).dtype == np.cumsum(whole.data).dtype
     np.testing.assert_array_equal(np.sort(whole, axis=0).data, [[2, 1], [3, 5]])
@@ -136,6 +140,28 @@ def test_what_is_not_differentiated_takes_integers_and_booleans() -> None:
     assert whole.var().item() == np.var(whole.data)
     np.testing.assert_array_equal(np.where(Tensor([True, False]), whole, 0).data, [[3, 0], [2, 0]])
     assert np.einsum("ij->j", whole).data.tolist() == [5, 6]
+
+
+def test_whole_numbers_that_say_where_may_be_tensors_too() -> None:
+    x = t(M)
+    two: Any = Tensor(2)
+    places: Any = Tensor([0, 1, 1])
+    column: Any = Tensor([[0], [1]])
+    for z, expected in (
+        (np.take(x, places, axis=1), M[:, [0, 1, 1]]),
+        (np.take(M, places, axis=1), M[:, [0, 1, 1]]),
+        (np.repeat(x, places, axis=1), np.repeat(M, [0, 1, 1], axis=1)),
+        (np.repeat(M, two), np.repeat(M, 2)),
+        (np.tile(x, places), np.tile(M, [0, 1, 1])),
+        (np.tile(M, two), np.tile(M, 2)),
+        (np.split(x, two)[0], M[:1]),
+        (np.array_split(M, places[1:2])[1], M[1:]),
+        (np.delete(x, two, axis=1), M[:, :2]),
+        (np.delete(M, two, axis=1), M[:, :2]),
+        (np.take_along_axis(M, column, 1), M[:, :1]),
+        (x[:, places], M[:, [0, 1, 1]]),
+    ):
+        np.testing.assert_array_equal(bare(z), expected)
 
 
 def test_float32_stays_float32_among_python_numbers_and_joins_float64_as_in_numpy() -> None:

@@ -102,7 +102,7 @@ def repeat(a: Any, repeats: Any, axis: int | None = None) -> Any:
     """Each element, or slice along an axis, several times in a row."""
     if axis is None:
         a, axis = np.reshape(a, -1), 0
-    return take(a, np.repeat(np.arange(a.shape[axis]), repeats), axis)
+    return take(a, np.repeat(np.arange(a.shape[axis]), bare(repeats)), axis)
 
 
 @stands_for(np.diff)

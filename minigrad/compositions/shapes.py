@@ -9,7 +9,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from minigrad import primitives
-from minigrad.primitive import stands_for
+from minigrad.primitive import bare, stands_for
 
 __all__ = [
     "array_split", "atleast_1d", "atleast_2d", "broadcast_arrays", "column_stack", "concatenate",
@@ -157,7 +157,7 @@ def column_stack(tup: Sequence[Any]) -> Any:
 def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     """Cut at the given indices, or into as many parts, the first longer by 1 if need be."""
     axis = normalize_axis_index(axis, ary.ndim)
-    places = np.array_split(np.arange(ary.shape[axis]), indices_or_sections)
+    places = np.array_split(np.arange(ary.shape[axis]), bare(indices_or_sections))
     before = (slice(None),) * axis
     parts = [slice(place[0], place[-1] + 1) if place.size else slice(0) for place in places]
     return [ary[before + (part,)] for part in parts]  # noqa: RUF005  a[*b, c] is Python 3.11
@@ -199,7 +199,7 @@ def unstack(x: Any, /, *, axis: int = 0) -> tuple[Any, ...]:
 @stands_for(np.tile)
 def tile(A: Any, reps: Any) -> Any:
     """Lay copies side by side, `reps` of them along each axis."""
-    repeats = tuple(np.atleast_1d(reps).tolist())
+    repeats = tuple(np.atleast_1d(bare(reps)).tolist())
     n = max(len(repeats), A.ndim)
     repeats = (1,) * (n - len(repeats)) + repeats
     shape = (1,) * (n - A.ndim) + A.shape
