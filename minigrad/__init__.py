@@ -1,12 +1,17 @@
 """A tiny reverse-mode automatic differentiation engine on NumPy.
 
-Read it in this order: `primitives` (the calculus, one row per operation; `linear_maps` has what
-takes more than a line), `tensor` (a node of the graph), `backward` (the walk back), `primitive`
-(what a row is, and how NumPy finds it), `recording` (`no_grad`), `functional` and `nn` (losses and
-layers), `saving` (one file, no pickle), `transforms` (functions in, derivatives out; `pullback` is
-what they are made of, `trees` and `arguments` what they accept), `gradcheck` (derivatives by
-differences, to check all of it), `anomaly` (where a NaN comes from), `drawing` (the graph, to look
-at).
+The core, to be read in one sitting: `primitives` (the calculus, one row per operation), `tensor` (a
+node of the graph), `backward` (the walk back), `primitive` (what a row is, and how NumPy finds it).
+
+Around it:
+
+- what rows are made of where they take more than a line: `linear_maps`, `reductions`,
+  `linear_algebra`, `einstein`; NumPy's functions that are made of rows: `compositions`, `methods`;
+- `functional` and `nn` (losses and layers), `kernels` (compiled loops for large ones), `saving`
+  (one file, no pickle);
+- `transforms` (functions in, derivatives out), with `pullback` (what they are made of), `trees` and
+  `arguments` (what they accept); `gradcheck` (derivatives by differences, to check all of it);
+- `recording` (`no_grad`), `anomaly` (where a NaN comes from), `drawing` (the graph, to look at).
 """
 
 from minigrad.tensor import Tensor  # isort: skip  first, because the table needs it
