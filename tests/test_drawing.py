@@ -17,7 +17,7 @@ from matplotlib.patches import FancyArrowPatch
 
 from minigrad import Tensor, backpropagate, draw_graph, nn
 from minigrad.drawing import GraphDrawing
-from minigrad.tape import Entry, in_words, shown_name
+from minigrad.drawing.tape import Entry, in_words, shown_name
 
 
 def by_name(drawing: GraphDrawing) -> dict[str, Entry]:

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, PathPatch
 
 from minigrad import draw_graph
-from minigrad.layered_layout import layered_layout
+from minigrad.drawing.layout import layered_layout
 
 
 def drawn(figure: Figure, dpi: float) -> tuple[list[Any], list[Any]]:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minigrad import Tensor, check_gradients, functional, mse_loss, nn
+from minigrad import Tensor, check_gradients, mse_loss, nn
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -126,7 +126,6 @@ GELUS: list[tuple[nn.GELU, Any, str]] = [
 ]
 
 
-@pytest.mark.skipif(not hasattr(functional, "gelu"), reason="functional.gelu is not here yet")
 @pytest.mark.parametrize(("layer", "formula", "text"), GELUS)
 def test_gelu_is_its_formula(layer: nn.Module, formula: Any, text: str) -> None:
     np.testing.assert_allclose(layer(X), np.vectorize(formula)(X), rtol=1e-14, atol=1e-15)

@@ -8,6 +8,7 @@ from minigrad.functional.attention import scaled_dot_product_attention
 from minigrad.functional.convolution import conv2d
 from minigrad.functional.cross_entropy import binary_cross_entropy_with_logits, cross_entropy
 from minigrad.functional.dropout import dropout
+from minigrad.functional.gelu import gelu
 from minigrad.functional.linear import affine, embedding
 from minigrad.functional.losses import huber_loss, mse_loss, squared_loss
 from minigrad.functional.normalization import layer_norm
@@ -22,6 +23,7 @@ __all__ = [
     "cross_entropy",
     "dropout",
     "embedding",
+    "gelu",
     "huber_loss",
     "layer_norm",
     "log_softmax",

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.functional.softmax import normalized_exponentials, softmax_vjp
+from minigrad.functional.compiled import kernels_for
+from minigrad.functional.softmax import normalized_exponentials, over_rows, softmax_vjp
 from minigrad.primitive import Primitive
 from minigrad.primitives import matmul, transpose
 
@@ -72,6 +73,12 @@ def scaled_dot_product_attention(q: Any, k: Any, v: Any, *, causal: bool = False
 
 
 def _attention_weights(scores: Any, *, scale: float, causal: bool) -> Any:
+    kernels = kernels_for(scores)
+    if kernels is not None:
+        z = np.empty_like(scores)
+        period = scores.shape[-2] if causal else 0
+        kernels.softmax(over_rows(scores, -1), scores.dtype.type(scale), period, over_rows(z, -1))
+        return z
     u = scores * scale
     if causal:
         np.copyto(u, -np.inf, where=np.logical_not(np.tri(*u.shape[-2:])))
@@ -79,10 +86,19 @@ def _attention_weights(scores: Any, *, scale: float, causal: bool) -> Any:
     return normalized_exponentials(u, -1)
 
 
+def _attention_weights_vjp(g: Any, p: Any, *, scale: float) -> Any:
+    kernels = kernels_for(p, g)
+    if kernels is None:
+        return softmax_vjp(g, p, axis=-1) * scale
+    w = np.empty_like(p)
+    kernels.softmax_vjp(over_rows(g, -1), over_rows(p, -1), p.dtype.type(scale), over_rows(w, -1))
+    return w
+
+
 # Softmax of scaled scores, with 0 for what a query must not see.  A weight of 0 sends nothing
 # back, so the VJP need not know about the mask.
 # fmt: off
 attention_weights = Primitive(_attention_weights,
-    lambda g, p, scores, scale, causal: softmax_vjp(g, p, axis=-1) * scale,
+    lambda g, p, scores, scale, causal: _attention_weights_vjp(g, p, scale=scale),
     name="attention_weights")
 # fmt: on

@@ -6,9 +6,15 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.functional.compiled import kernels_for
 from minigrad.primitive import Primitive
 
 __all__ = ["layer_norm", "standardized", "standardized_affine", "standardized_vjp"]
+
+
+# Sums over the examples are made in this many parts, whatever the number of cores, so that they
+# are the same numbers everywhere.
+PARTS = 16
 
 
 def layer_norm(x: Any, weight: Any = None, bias: Any = None, *, eps: float = 1e-5) -> Any:
@@ -79,12 +85,39 @@ def _standardized(x: Any, *, eps: float) -> Any:
 
 
 def _standardized_affine(x: Any, weight: Any, bias: Any, *, eps: float) -> Any:
+    kernels = kernels_for(x)
+    if kernels is not None and x.dtype == weight.dtype == bias.dtype:
+        z = np.empty_like(x)
+        kernels.layer_norm(_rows(x), weight, bias, x.dtype.type(eps), _rows(z))
+        return z
     z = _standardized(x, eps=eps)
     if np.result_type(z, weight, bias) != z.dtype:
         return z * weight + bias
     z *= weight
     z += bias
     return z
+
+
+def _rows(x: Any) -> Any:
+    return x.reshape(-1, x.shape[-1])
+
+
+def _input_gradient(g: Any, x: Any, weight: Any, *, eps: float) -> Any:
+    kernels = kernels_for(x, g)
+    if kernels is None or x.dtype != weight.dtype:
+        return standardized_vjp(g * weight, standardized(x, eps=eps), x, eps=eps)
+    z = np.empty_like(x)
+    kernels.layer_norm_vjp(_rows(g), _rows(x), weight, x.dtype.type(eps), _rows(z))
+    return z
+
+
+def _weight_gradient(g: Any, x: Any, *, eps: float) -> Any:
+    kernels = kernels_for(x, g)
+    if kernels is None:
+        return g * standardized(x, eps=eps)
+    partial = np.empty((PARTS, x.shape[-1]), x.dtype)
+    kernels.layer_norm_weight_vjp(_rows(g), _rows(x), x.dtype.type(eps), partial)
+    return partial.sum(axis=0)
 
 
 def _standardized_vjp(g: Any, z: Any, x: Any, *, eps: float) -> Any:
@@ -107,8 +140,8 @@ standardized_vjp: Primitive = Primitive(_standardized_vjp,
     lambda h, w, g, z, x, eps: -_mean(h * w) * standardized(x, eps=eps) * _inverse_sigma(x, eps),
     name="layer_norm_vjp")
 standardized_affine = Primitive(_standardized_affine,
-    lambda g, y, x, w, b, eps: standardized_vjp(g * w, standardized(x, eps=eps), x, eps=eps),
-    lambda g, y, x, w, b, eps: g * standardized(x, eps=eps),
+    lambda g, y, x, w, b, eps: _input_gradient(g, x, w, eps=eps),
+    lambda g, y, x, w, b, eps: _weight_gradient(g, x, eps=eps),
     lambda g, y, x, w, b, eps: g,
     name="layer_norm")
 # fmt: on

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minigrad.tape import Entry, gradients_of, read_tape
+from minigrad.drawing.tape import Entry, gradients_of, read_tape
 from minigrad.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -239,7 +239,7 @@ class GraphDrawing:
                 "draw a smaller one (fewer layers or steps), raise max_nodes, or give .dot, which "
                 "has no limit, to Graphviz"
             )
-        from minigrad.graph_figure import graph_figure
+        from minigrad.drawing.figure import graph_figure
 
         return graph_figure(self.tape, self.note)
 

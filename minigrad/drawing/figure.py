@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from minigrad.layered_layout import Layout, layered_layout
-from minigrad.tape import Entry
+from minigrad.drawing.layout import Layout, layered_layout
+from minigrad.drawing.tape import Entry
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

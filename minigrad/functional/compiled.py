@@ -1,0 +1,38 @@
+"""When a compiled loop takes over from NumPy."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+__all__ = ["KERNEL_FROM", "kernels_for"]
+
+KERNEL_FROM = 1 << 14
+"""Number of elements from which a loop over all cores pays: below, to wake the other cores takes
+longer than NumPy's whole way."""
+
+
+def kernels_for(*arrays: Any, at_least: int = KERNEL_FROM) -> ModuleType | None:
+    """Return the module `minigrad.kernels` where its loops are faster, else None.
+
+    That is for large arrays of one type, float32 or float64, all C-ordered; not for Tensors.
+
+    Examples
+    --------
+    >>> kernels_for(np.ones(10)) is None, kernels_for(np.ones(10_000_000)) is None
+    (True, False)
+    """
+    first = arrays[0]
+    if first.size < at_least or type(first) is not np.ndarray:
+        return None
+    dtype = first.dtype
+    if dtype not in (np.float32, np.float64):
+        return None
+    for x in arrays:
+        if type(x) is not np.ndarray or x.dtype != dtype or not x.flags.c_contiguous:
+            return None
+    from minigrad import kernels
+
+    return kernels

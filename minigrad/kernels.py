@@ -1,0 +1,270 @@
+"""Compiled loops for the functions that large models spend their time in.
+
+Each loop is the equation of the function beside it in `functional`, one row or element after the
+other instead of one NumPy call after the other: the numbers stay in a register between two
+operations, and all cores take part.  Imported on first use, because Numba takes its time.
+
+The loops need exp, and Numba calls the C library's for one number after the other.  `exp` here is
+arithmetic only, which the compiler turns into instructions on 8 or 16 numbers at once:
+
+    exp x = 2ᵏ exp r        with k the whole number nearest to x / log 2, so that |r| ≤ (log 2) / 2
+
+where exp r is Taylor's series, to the degree at which the next term is below rounding, and 2ᵏ is k
+in the place of a floating-point number's exponent.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+from numba import njit, prange, types
+from numba.extending import overload
+from numpy.polynomial import chebyshev
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+# What the compiler may do beside IEEE's arithmetic: fuse a product and a sum, which rounds once
+# instead of twice; and in loops that sum up, add in another order, several numbers at once.
+FUSE = {"contract"}
+REORDER = {"contract", "reassoc"}
+
+
+def kernel(fastmath: set[str]) -> Callable[[Function], Function]:
+    """Compile a loop for all cores, and keep the machine code on disk where that is possible."""
+
+    def compiled(loop: Function) -> Function:
+        options = {"parallel": True, "error_model": "numpy", "fastmath": fastmath}
+        try:
+            return njit(cache=True, **options)(loop)
+        except RuntimeError:  # no folder can be written
+            return njit(**options)(loop)
+
+    return compiled
+
+
+# Functions of one number, for use inside the loops.
+
+
+def exp(x: Any) -> Any:
+    """Exponential function; overflows to a number near the largest, underflows to one near 0."""
+    return np.exp(x)
+
+
+@overload(exp, jit_options={"fastmath": FUSE})  # type: ignore[untyped-decorator]
+def _exp(x: Any) -> Callable[[Any], Any]:
+    if x == types.float32:
+        real, whole, degree, bits, bias, low, high = np.float32, np.int32, 7, 23, 127, -87.3, 88.3
+        log2_head, log2_tail = 0.693359375, -2.12194440e-4  # k times the head is exact
+    else:
+        real, whole, degree, bits, bias = np.float64, np.int64, 13, 52, 1023
+        low, high = -708.3, 709.4
+        log2_head, log2_tail = 6.93147180369123816490e-1, 1.90821492927058770002e-10
+    taylor = np.array([1 / math.factorial(n) for n in range(degree, -1, -1)], real)
+    least, most, per_log2, half = real(low), real(high), real(1 / math.log(2)), real(0.5)
+    head, tail, shift, zero = real(log2_head), real(log2_tail), whole(bits), whole(bias)
+
+    def implementation(x: Any) -> Any:
+        bounded = least if x < least else x
+        bounded = most if bounded > most else bounded
+        k = np.floor(bounded * per_log2 + half)
+        r = bounded - k * head - k * tail
+        # Even and odd powers side by side: two short loops, that the compiler unrolls.
+        r2 = r * r
+        odd, even = taylor[0], taylor[1]
+        for n in range(2, degree, 2):
+            odd = odd * r2 + taylor[n]
+            even = even * r2 + taylor[n + 1]
+        return (odd * r + even) * whole((whole(k) + zero) << shift).view(real)
+
+    return implementation
+
+
+def _scaled_erfc(a: float) -> float:
+    """Return exp(a²) erfc(a), by its definition or its continued fraction."""
+    if a < 1:
+        return math.exp(a * a) * math.erfc(a)
+    fraction = a
+    for n in range(400, 0, -1):
+        fraction = a + n / 2 / fraction
+    return 1 / (math.sqrt(math.pi) * fraction)
+
+
+# exp(a²) erfc(a) as a polynomial in s, which goes from 1 at a = 0 to -1 at a = 27, where erfc(a) is
+# 0 in float64.  In t = 1 / (1 + a/2), and so in s, a line in t, it is nearly straight.
+FARTHEST = 27.0
+LEAST_T = 1 / (1 + FARTHEST / 2)
+
+
+def _erfc_polynomial(degree: int) -> Any:
+    def at(s: Any) -> Any:
+        t = LEAST_T + (1 - LEAST_T) * (np.asarray(s) + 1) / 2
+        return np.array([_scaled_erfc(a) for a in 2 / t - 2])
+
+    return chebyshev.cheb2poly(chebyshev.chebinterpolate(at, degree))[::-1]
+
+
+def normal_cdf(x: Any) -> Any:
+    """Φ(x) = ½ erfc(-x / √2), and the density φ(x) = exp(-x²/2) / √(2π) beside it."""
+    density = np.exp(-x * x / 2) / math.sqrt(2 * math.pi)
+    return np.vectorize(math.erfc)(-x / math.sqrt(2)) / 2, density
+
+
+@overload(normal_cdf, jit_options={"fastmath": FUSE})  # type: ignore[untyped-decorator]
+def _normal_cdf(x: Any) -> Callable[[Any], Any]:
+    real, degree = (np.float32, 11) if x == types.float32 else (np.float64, 21)
+    polynomial = _erfc_polynomial(degree).astype(real)
+    one, half, farthest, root = real(1), real(0.5), real(FARTHEST), real(math.sqrt(0.5))
+    slope, offset = real(2 / (1 - LEAST_T)), real(-(1 + LEAST_T) / (1 - LEAST_T))
+    density = real(1 / math.sqrt(2 * math.pi))
+
+    def implementation(x: Any) -> Any:
+        a = abs(x) * root
+        a = farthest if a > farthest else a
+        s = slope / (one + half * a) + offset
+        s2 = s * s
+        odd, even = polynomial[0], polynomial[1]
+        for n in range(2, degree, 2):
+            odd = odd * s2 + polynomial[n]
+            even = even * s2 + polynomial[n + 1]
+        e = exp(-a * a)
+        tail = half * (odd * s + even) * e  # Φ(-|x|)
+        return one - tail if x > 0 else tail, density * e
+
+    return implementation
+
+
+# Loops over elements.
+
+
+@kernel(FUSE)
+def gelu(x: Any, z: Any) -> None:
+    """Write x Φ(x) to z."""
+    for i in prange(x.size):
+        phi, _ = normal_cdf(x[i])
+        z[i] = x[i] * phi
+
+
+@kernel(FUSE)
+def gelu_vjp(g: Any, x: Any, z: Any) -> None:
+    """Write g (Φ(x) + x φ(x)) to z."""
+    for i in prange(x.size):
+        phi, density = normal_cdf(x[i])
+        z[i] = g[i] * (phi + x[i] * density)
+
+
+@kernel(FUSE)
+def gelu_tanh(x: Any, c: Any, a: Any, z: Any) -> None:
+    """Write ½ x (1 + tanh u) = x / (1 + exp(-2u)) to z, with u = c (x + a x³)."""
+    one, two = x.dtype.type(1), x.dtype.type(2)
+    for i in prange(x.size):
+        z[i] = x[i] / (one + exp(-two * c * (x[i] + a * x[i] * x[i] * x[i])))
+
+
+@kernel(FUSE)
+def gelu_tanh_vjp(g: Any, x: Any, c: Any, a: Any, z: Any) -> None:
+    """Write g (σ + x σ (1 - σ) 2u') to z, with σ = σ(2u) and u' = c (1 + 3a x²)."""
+    one, two, three = x.dtype.type(1), x.dtype.type(2), x.dtype.type(3)
+    for i in prange(x.size):
+        v = x[i]
+        sigma = one / (one + exp(-two * c * (v + a * v * v * v)))
+        slope = two * c * (one + three * a * v * v)
+        z[i] = g[i] * (sigma + v * sigma * (one - sigma) * slope)
+
+
+# Loops over rows: x is of shape (rows, d).
+
+
+@njit(fastmath={"nnan", "nsz"})  # type: ignore[untyped-decorator]
+def _maximum(x: Any, count: int) -> Any:
+    """Return the maximum of the first `count` elements, of those that are no NaN."""
+    m = x[0]
+    for j in range(count):
+        m = x[j] if x[j] > m else m
+    return m
+
+
+@kernel(REORDER)
+def softmax(x: Any, scale: Any, period: int, z: Any) -> None:
+    """Write exp(scale xⱼ) / Σ exp(scale x) to z.
+
+    In row i over its first ``i % period + 1`` elements; with period 0 over all of them.
+    """
+    zero, one = x.dtype.type(0), x.dtype.type(1)
+    for i in prange(x.shape[0]):
+        count = min(i % period + 1, x.shape[1]) if period else x.shape[1]
+        m = scale * _maximum(x[i], count)
+        total = zero
+        for j in range(count):
+            z[i, j] = exp(scale * x[i, j] - m)
+            total += z[i, j]
+        share = one / total
+        for j in range(count):
+            z[i, j] *= share
+        for j in range(count, x.shape[1]):
+            z[i, j] = zero
+
+
+@kernel(REORDER)
+def softmax_vjp(g: Any, p: Any, scale: Any, z: Any) -> None:
+    """Write scale pⱼ (gⱼ - Σ g p) to z."""
+    for i in prange(p.shape[0]):
+        mean = p.dtype.type(0)
+        for j in range(p.shape[1]):
+            mean += g[i, j] * p[i, j]
+        for j in range(p.shape[1]):
+            z[i, j] = scale * p[i, j] * (g[i, j] - mean)
+
+
+@njit(fastmath=REORDER, error_model="numpy")  # type: ignore[untyped-decorator]
+def _mean_and_inverse_sigma(x: Any, eps: Any) -> Any:
+    """Return μ and 1 / √(σ² + ε) of a vector."""
+    share = x.dtype.type(1) / x.dtype.type(x.size)
+    mean = x.dtype.type(0)
+    for j in range(x.size):
+        mean += x[j]
+    mean *= share
+    variance = x.dtype.type(0)
+    for j in range(x.size):
+        variance += (x[j] - mean) * (x[j] - mean)
+    return mean, x.dtype.type(1) / np.sqrt(variance * share + eps)
+
+
+@kernel(REORDER)
+def layer_norm(x: Any, weight: Any, bias: Any, eps: Any, z: Any) -> None:
+    """Write (xⱼ - μ) / √(σ² + ε) weightⱼ + biasⱼ to z."""
+    for i in prange(x.shape[0]):
+        mean, r = _mean_and_inverse_sigma(x[i], eps)
+        for j in range(x.shape[1]):
+            z[i, j] = (x[i, j] - mean) * r * weight[j] + bias[j]
+
+
+@kernel(REORDER)
+def layer_norm_vjp(g: Any, x: Any, weight: Any, eps: Any, z: Any) -> None:
+    """Write r (w - mean w - x̂ mean(w x̂)) to z, with w = g weight and x̂ = r (x - μ)."""
+    share = x.dtype.type(1) / x.dtype.type(x.shape[1])
+    for i in prange(x.shape[0]):
+        mean, r = _mean_and_inverse_sigma(x[i], eps)
+        along_one = along_x = x.dtype.type(0)
+        for j in range(x.shape[1]):
+            w = g[i, j] * weight[j]
+            along_one += w
+            along_x += w * (x[i, j] - mean)
+        along_one *= share
+        along_x *= share * r * r
+        for j in range(x.shape[1]):
+            z[i, j] = r * (g[i, j] * weight[j] - along_one - (x[i, j] - mean) * along_x)
+
+
+@kernel(REORDER)
+def layer_norm_weight_vjp(g: Any, x: Any, eps: Any, partial: Any) -> None:
+    """Write Σ g x̂ over the rows to `partial`, in as many parts as it has rows."""
+    parts = partial.shape[0]
+    for part in prange(parts):
+        partial[part] = 0
+        for i in range(part * x.shape[0] // parts, (part + 1) * x.shape[0] // parts):
+            mean, r = _mean_and_inverse_sigma(x[i], eps)
+            for j in range(x.shape[1]):
+                partial[part, j] += g[i, j] * (x[i, j] - mean) * r
