@@ -1,10 +1,11 @@
 """A tiny reverse-mode automatic differentiation engine on NumPy.
 
-Read it in this order: `primitives` (the calculus, one row per operation; `linear_maps` has what
-takes more than a line), `tensor` (a node of the graph), `backward` (the walk back), `primitive`
-(what a row is, and how NumPy finds it), `recording` (`no_grad`), `functional` and `nn` (losses and
-layers), `transforms` (functions in, derivatives out), `gradcheck` (derivatives by differences, to
-check all of it).
+Read it in this order: `primitives` (the calculus, one row per operation; `linear_maps`,
+`reductions`, `linear_algebra` and `einstein` have what takes more than a line), `tensor` (a node of
+the graph), `backward` (the walk back), `primitive` (what a row is, and how NumPy finds it),
+`compositions` and `methods` (NumPy's functions that are made of rows, and its methods), `recording`
+(`no_grad`), `functional` and `nn` (losses and layers), `transforms` (functions in, derivatives
+out), `gradcheck` (derivatives by differences, to check all of it).
 """
 
 from minigrad.tensor import Tensor  # isort: skip  first, because the table needs it

@@ -38,7 +38,14 @@ NOT_DIFFERENTIABLE = frozenset(
     | {np.argmax, np.argmin, np.argsort, np.argwhere, np.nonzero, np.count_nonzero}
     | {np.nanargmax, np.nanargmin, np.searchsorted, np.digitize, np.histogram, np.unique}
     | {np.shape, np.ndim, np.size, np.result_type, np.can_cast, np.shares_memory}
+    | {np.isin, np.array_equiv, np.isposinf, np.isneginf, np.may_share_memory}
     | {np.zeros_like, np.ones_like, np.full_like, np.empty_like, np.iscomplexobj, np.isrealobj}
+)
+
+# NumPy functions that write into their first argument.
+IN_PLACE = frozenset(
+    {np.copyto, np.fill_diagonal, np.place, np.put, np.put_along_axis, np.putmask}
+    | {ufunc.at for ufunc in vars(np).values() if isinstance(ufunc, np.ufunc)}
 )
 
 # What the shapes of an operation's inputs have to fulfil, where it is not broadcasting.
@@ -277,27 +284,35 @@ def dispatch_function(
     if function in NOT_DIFFERENTIABLE:
         return function(*map(bare, args), **{key: bare(x) for key, x in kwargs.items()})
     name = _name(function)
+    if function in IN_PLACE:
+        raise TypeError(
+            f"{name} changes an array in place, which a Tensor cannot be and which loses the "
+            "gradient of one; build a new one (e.g. with np.where or np.concatenate), or write "
+            "into t.data between two steps"
+        )
     if function not in table:
         raise _no_row(name, {})
     row = table[function]
     if not isinstance(row, Primitive):
-        known = _signature(row).parameters
-        given = {key: x for key, x in kwargs.items() if key in known or x is not None}
+        known = {key: x for key, x in kwargs.items() if x is not None or key in _names(row)}
         try:
-            _signature(row).bind(*args, **given)
+            return row(*args, **known)
         except TypeError as error:
-            raise _no_row(name, kwargs) from error
-        return row(*args, **given)
-    if len(args) == len(row.vjps) and kwargs.keys() <= _signature(row.forward).parameters.keys():
-        return row(*args, **kwargs)
-    given = _signature(function).bind(*args, **kwargs).arguments
-    inputs = [given.pop(key) for key in list(given)[: len(row.vjps)]]
-    defaults = _signature(function).parameters
-    options = {key: x for key, x in given.items() if x is not defaults[key].default}
-    unknown = options.keys() - _signature(row.forward).parameters.keys()
+            try:
+                _signature(row).bind(*args, **known)
+            except TypeError:
+                foreign = [key for key in known if key not in _names(row)]
+                raise _no_row(name, dict.fromkeys(foreign)) from error
+            raise
+    given = dict(zip(_names(function), args, strict=False)) | kwargs
+    inputs = [given.pop(key) for key in _names(function)[: len(row.vjps)]]
+    unknown = given.keys() - _names(row.forward)
     if unknown:
-        raise _no_row(name, dict.fromkeys(sorted(unknown)))
-    return row(*inputs, **options)
+        defaults = _signature(function).parameters
+        changed = sorted(key for key in unknown if given.pop(key) is not defaults[key].default)
+        if changed:
+            raise _no_row(name, dict.fromkeys(changed))
+    return row(*inputs, **given)
 
 
 def stands_for(
@@ -334,6 +349,11 @@ def bare(x: Any) -> Any:
 
 
 _signature = functools.cache(inspect.signature)
+
+
+@functools.cache
+def _names(function: Callable[..., Any]) -> tuple[str, ...]:
+    return tuple(_signature(function).parameters)
 
 
 def _name(function: Callable[..., Any]) -> str:

@@ -44,7 +44,7 @@ def one_less(x: Any, y: Any) -> Any:
     return y - np.logical_or(np.not_equal(x, 0), np.not_equal(y, 0))
 
 
-def nonzero(x: Any) -> Any:
+def one_for_zero(x: Any) -> Any:
     """Return x, with 1 in the place of 0.
 
     As the base of a power: log 0 would make 0 · -inf = NaN of a derivative of 0 (0**y = 0 for all
@@ -73,13 +73,13 @@ positive = Primitive(np.positive,        lambda g, z, x: g)
 
 # Powers and roots.
 power    = Primitive(lambda x, y: x**y,  lambda g, z, x, y: g * y * x ** one_less(x, y),
-                                         lambda g, z, x, y: g * z * np.log(nonzero(x)), name="power", numpy=np.power)
+                                         lambda g, z, x, y: g * z * np.log(one_for_zero(x)), name="power", numpy=np.power)
 square   = Primitive(np.square,          lambda g, z, x: 2 * g * x)
 sqrt     = Primitive(np.sqrt,            lambda g, z, x: g / (2 * z))
 cbrt     = Primitive(np.cbrt,            lambda g, z, x: g / (3 * z * z))
 reciprocal = Primitive(np.reciprocal,    lambda g, z, x: -g * z * z)
-hypot    = Primitive(np.hypot,           lambda g, z, x, y: g * (x / nonzero(z)),
-                                         lambda g, z, x, y: g * (y / nonzero(z)))
+hypot    = Primitive(np.hypot,           lambda g, z, x, y: g * (x / one_for_zero(z)),
+                                         lambda g, z, x, y: g * (y / one_for_zero(z)))
 
 # Exponentials and logarithms.
 exp      = Primitive(np.exp,             lambda g, z, x: g * z)
@@ -89,7 +89,8 @@ log      = Primitive(np.log,             lambda g, z, x: g / x)
 log2     = Primitive(np.log2,            lambda g, z, x: g / (x * LN2))
 log10    = Primitive(np.log10,           lambda g, z, x: g / (x * LN10))
 log1p    = Primitive(np.log1p,           lambda g, z, x: g / (1 + x))
-logaddexp = Primitive(np.logaddexp,      lambda g, z, x, y: g * np.exp(x - z), lambda g, z, x, y: g * np.exp(y - z))
+logaddexp  = Primitive(np.logaddexp,     lambda g, z, x, y: g * np.exp(x - z),  lambda g, z, x, y: g * np.exp(y - z))
+logaddexp2 = Primitive(np.logaddexp2,    lambda g, z, x, y: g * np.exp2(x - z), lambda g, z, x, y: g * np.exp2(y - z))
 
 # Circular and hyperbolic functions.
 sin      = Primitive(np.sin,             lambda g, z, x: g * np.cos(x))
@@ -105,9 +106,11 @@ tanh     = Primitive(np.tanh,            lambda g, z, x: g - g * z * z)
 arcsinh  = Primitive(np.arcsinh,         lambda g, z, x: g / np.hypot(x, 1))
 arccosh  = Primitive(np.arccosh,         lambda g, z, x: g / np.sqrt((x - 1) * (x + 1)))
 arctanh  = Primitive(np.arctanh,         lambda g, z, x: g / ((1 - x) * (1 + x)))
+deg2rad  = Primitive(np.deg2rad,         lambda g, z, x: g * (math.pi / 180))
+rad2deg  = Primitive(np.rad2deg,         lambda g, z, x: g * (180 / math.pi))
 
 # Constant between jumps.
-zero: Primitive = Primitive(np.zeros_like,      lambda g, z, x: zero(g), name="zero")
+zero: Primitive = Primitive(np.zeros_like, lambda g, z, x: zero(g), name="zero")
 sign     = Primitive(np.sign,            lambda g, z, x: zero(g))
 floor    = Primitive(np.floor,           lambda g, z, x: zero(g))
 ceil     = Primitive(np.ceil,            lambda g, z, x: zero(g))
@@ -157,7 +160,7 @@ min      = Primitive(reductions.min,     lambda g, z, x, axis=None, keepdims=Fal
 logsumexp = Primitive(reductions.logsumexp, lambda g, z, x, axis=None, keepdims=False:
                      linear_maps.with_axes(g, x, axis, keepdims) * np.exp(x - linear_maps.with_axes(z, x, axis, keepdims)))
 norm     = Primitive(reductions.norm,    lambda g, z, x, axis=None, keepdims=False:
-                     linear_maps.with_axes(g, x, axis, keepdims) * (x / linear_maps.with_axes(nonzero(z), x, axis, keepdims)))
+                     linear_maps.with_axes(g, x, axis, keepdims) * (x / linear_maps.with_axes(one_for_zero(z), x, axis, keepdims)))
 
 # Moving elements.
 reshape      = Primitive(lambda x, shape: x.reshape(shape),          lambda g, z, x, shape: g.reshape(x.shape), name="reshape", numpy=np.reshape)
@@ -181,6 +184,8 @@ cholesky = Primitive(linear_algebra.cholesky, lambda g, z, a: linear_algebra.cho
 
 # NumPy's other names for the same.
 table[np.fabs] = absolute
+table[np.radians] = deg2rad
+table[np.degrees] = rad2deg
 table[np.fix] = trunc
 table[np.around] = round
 table[np.amax] = max

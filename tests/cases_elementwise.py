@@ -33,6 +33,7 @@ ELEMENTWISE: Cases = {
     np.hypot: binary(np.hypot),
     np.arctan2: binary(np.arctan2),
     np.logaddexp: binary(np.logaddexp),
+    np.logaddexp2: binary(np.logaddexp2),
     np.fmod: binary(np.fmod, make=divisors) + [(np.fmod, (-divisors(3), divisors(3, seed=5)))],
     np.remainder: binary(np.remainder, make=divisors)
     + [(lambda x, y: x % y, (-divisors(3), divisors(3, seed=5)))],
@@ -64,6 +65,10 @@ ELEMENTWISE: Cases = {
     np.arcsinh: unary(np.arcsinh),
     np.arccosh: unary(np.arccosh, make=beyond),
     np.arctanh: unary(np.arctanh, make=inside),
+    np.deg2rad: unary(lambda x: np.deg2rad(x * 100) ** 2),
+    np.rad2deg: unary(lambda x: np.rad2deg(x / 100) ** 2),
+    np.radians: unary(lambda x: np.radians(x * 100) ** 2),
+    np.degrees: unary(lambda x: np.degrees(x / 100) ** 2),
     primitives.zero: unary(primitives.zero),
     np.sign: unary(np.sign),
     np.floor: unary(lambda x: np.floor(x), make=lambda *s: apart(signed(*s))),

@@ -66,6 +66,9 @@ LINEAR_ALGEBRA: Cases = {
     np.outer: binary(np.outer, pairs=[((3,), (2,)), ((2, 3), (2, 2)), ((), (2,)), ((0,), (2,))]),
     np.linalg.outer: [(np.linalg.outer, (signed(3), signed(2))),
                       (np.linalg.outer, (signed(0), signed(2)))],
+    np.cross: binary(np.cross, pairs=[((3,), (3,)), ((2, 3), (3,)), ((0, 3), (3,))])
+    + linear(np.cross, (signed(3, 2), signed(3, 2)), options=[{"axis": 0}]),
+    np.linalg.cross: binary(np.linalg.cross, pairs=[((2, 3), (2, 3))]),
     np.vecdot: binary(np.vecdot, pairs=[((3,), (3,)), ((2, 3), (3,)), ((2, 1, 3), (4, 3)),
                                         ((0, 3), (3,))])
     + linear(np.vecdot, (signed(3, 2), signed(3, 2)), options=[{"axis": 0}]),

@@ -89,6 +89,24 @@ SHAPES: Cases = {
         lambda *xs: np.hstack(xs), (V, signed(2)), (M, M), (np.array(1.0), V), (EMPTY, EMPTY)
     ),
     np.column_stack: linear(lambda *xs: np.column_stack(xs), (V, signed(3, 2)), (V, V)),
+    np.dstack: linear(lambda *xs: np.dstack(xs), (V, V), (M, M + 1), (STACK, STACK)),
+    np.append: [
+        *linear(lambda x, y: np.append(x, y), (M, V), (np.array(0.5), M)),
+        *linear(lambda x, y: np.append(x, y, axis=0), (M, EMPTY)),
+    ],
+    np.delete: [
+        *linear(lambda x: np.delete(x, 1), V, M),
+        *linear(lambda x: np.delete(x, [0, -1], axis=1), M, EMPTY, STRIDED[:, [0, 1, 1]]),
+        *linear(lambda x: np.delete(x, slice(1), axis=0), V),
+    ],
+    np.hsplit: linear(lambda x: np.hsplit(x, 3), V, M),
+    np.vsplit: linear(lambda x: np.vsplit(x, [1]), M, STACK),
+    np.median: [
+        (lambda x, o=o: np.median(x, **o) ** 2, (x,))
+        for x in (spaced(2, 3), spaced(3, 4), strided(spaced, 3, 3))
+        for o in ({}, {"axis": 0}, {"axis": -1, "keepdims": True}, {"axis": (1, 0)})
+    ]
+    + [(np.median, (spaced(5),)), (lambda x: np.median(x, axis=1), (signed(0, 3),))],
     np.split: [
         *linear(lambda x: np.split(x, 2), signed(4), signed(2, 3), signed(0, 3)),
         *linear(lambda x: np.split(x, [1, 2], axis=-1), M, STRIDED[:, [0, 1, 1]]),

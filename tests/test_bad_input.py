@@ -8,6 +8,7 @@ import pytest
 from numpy.linalg import LinAlgError
 
 from minigrad import Tensor, check_gradients, primitives
+from minigrad.primitive import bare
 
 M, V, NOTHING = np.ones((2, 3)), np.ones(4), np.zeros((0, 3))
 SINGULAR = np.array([[1.0, 2.0], [2.0, 4.0]])
@@ -26,6 +27,10 @@ BAD: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "tensordot": (
         lambda: np.tensordot(t(M), M, 1), ValueError, r"tensordot of shape .*axes \(1,\)"
     ),
+    "tensordot, axes": (
+        lambda: np.tensordot(t(M), M, 3), ValueError, r"tensordot of shape .*over 3 axes"
+    ),
+    "cross": (lambda: np.cross(t(V), V), ValueError, r"cross of shape \(4,\) and \(4,\)"),
     "vecdot": (lambda: np.vecdot(t(M), V), ValueError, r"vecdot of shape \(2, 3\) and \(4,\)"),
     "einsum, lengths": (
         lambda: np.einsum("ij,jk", t(M), M), ValueError,
@@ -50,10 +55,17 @@ BAD: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         r"solve of shape \(2, 2\) and \(4, 1\)",
     ),
     "no such axis": (lambda: np.max(t(M), axis=2), ValueError, "axis 2 is out of bounds"),
+    "swapaxes": (lambda: np.swapaxes(t(M), 0, 2), ValueError, "axis 2 is out of bounds"),
+    "roll": (lambda: np.roll(t(M), 1, 2), ValueError, "axis 2 is out of bounds"),
+    "tril": (lambda: np.tril(t(1.0)), ValueError, r"of shape \(\): accepted is a matrix"),
+    "take, fractions": (lambda: t(V).take([0.5]), TypeError, "float64.*'safe'"),
     "weights": (lambda: np.average(t(M), 0, V), ValueError, r"average of shape \(2, 3\): weights"),
     # Nothing to reduce
     "max of nothing": (
         lambda: np.max(t(NOTHING), axis=0), ValueError, r"max of shape \(0, 3\) with axis=0"
+    ),
+    "median of nothing": (
+        lambda: np.median(t(NOTHING), axis=0), ValueError, r"median of shape \(0, 3\) with axis=0"
     ),
     "min of nothing": (lambda: t(NOTHING).min(), ValueError, r"min of shape \(0, 3\)"),
     "mean of nothing": (
@@ -118,6 +130,9 @@ def test_what_is_not_differentiated_takes_integers_and_booleans() -> None:
     whole: Any = Tensor([[3, 1], [2, 5]])
     assert whole.max(axis=0).data.tolist() == [3, 5]
     assert whole.prod().item() == 30
+    small = Tensor(np.full(20, 2, np.int8))
+    assert small.prod().item() == 2**20
+    assert small.cumprod().data[-1] == 2**20
     np.testing.assert_array_equal((whole % 2).data, [[1, 1], [0, 1]])
     assert np.cumsum(whole).dtype == np.cumsum(whole.data).dtype
     np.testing.assert_array_equal(np.sort(whole, axis=0).data, [[2, 1], [3, 5]])
@@ -125,6 +140,28 @@ def test_what_is_not_differentiated_takes_integers_and_booleans() -> None:
     assert whole.var().item() == np.var(whole.data)
     np.testing.assert_array_equal(np.where(Tensor([True, False]), whole, 0).data, [[3, 0], [2, 0]])
     assert np.einsum("ij->j", whole).data.tolist() == [5, 6]
+
+
+def test_whole_numbers_that_say_where_may_be_tensors_too() -> None:
+    x = t(M)
+    two: Any = Tensor(2)
+    places: Any = Tensor([0, 1, 1])
+    column: Any = Tensor([[0], [1]])
+    for z, expected in (
+        (np.take(x, places, axis=1), M[:, [0, 1, 1]]),
+        (np.take(M, places, axis=1), M[:, [0, 1, 1]]),
+        (np.repeat(x, places, axis=1), np.repeat(M, [0, 1, 1], axis=1)),
+        (np.repeat(M, two), np.repeat(M, 2)),
+        (np.tile(x, places), np.tile(M, [0, 1, 1])),
+        (np.tile(M, two), np.tile(M, 2)),
+        (np.split(x, two)[0], M[:1]),
+        (np.array_split(M, places[1:2])[1], M[1:]),
+        (np.delete(x, two, axis=1), M[:, :2]),
+        (np.delete(M, two, axis=1), M[:, :2]),
+        (np.take_along_axis(M, column, 1), M[:, :1]),
+        (x[:, places], M[:, [0, 1, 1]]),
+    ):
+        np.testing.assert_array_equal(bare(z), expected)
 
 
 def test_float32_stays_float32_among_python_numbers_and_joins_float64_as_in_numpy() -> None:

@@ -57,6 +57,8 @@ def test_sort_of_ties_keeps_their_order() -> None:
         np.std,
         lambda x: np.linalg.norm(x, axis=0),
         lambda x: np.linalg.norm(x, 1),
+        lambda x: np.linalg.norm(x, 3),
+        lambda x: np.linalg.norm(x, np.inf),
         lambda x: np.hypot(x[0], x[1]),
     ],
 )

@@ -60,6 +60,21 @@ def linalg_outer(x1: Any, x2: Any, /) -> Any:
     return outer(x1, x2)
 
 
+@stands_for(np.cross, np.linalg.cross)
+def cross(a: Any, b: Any, /, *, axis: int = -1) -> Any:
+    """The vector at right angles to two others, in three dimensions.
+
+    Its component i is a_i+1 b_i+2 - a_i+2 b_i+1, where after 2 follows 0.
+    """
+    a, b = np.moveaxis(a, axis, -1), np.moveaxis(b, axis, -1)
+    if np.shape(a)[-1] != 3 or np.shape(b)[-1] != 3:
+        raise ValueError(
+            f"cross of shape {np.shape(a)} and {np.shape(b)}: a vector must have 3 components"
+        )
+    one, two = [1, 2, 0], [2, 0, 1]
+    return np.moveaxis(a[..., one] * b[..., two] - a[..., two] * b[..., one], -1, axis)
+
+
 @stands_for(np.vecdot, np.linalg.vecdot)
 def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
     """Sum of the products along one axis, whose place both count alike."""
@@ -80,6 +95,10 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
     """
     shape_a, shape_b = np.shape(a), np.shape(b)
     if isinstance(axes, int | np.integer):
+        if axes > min(len(shape_a), len(shape_b)):
+            raise ValueError(
+                f"tensordot of shape {shape_a} and {shape_b} over {axes} axes: one has fewer"
+            )
         pair: Any = (range(len(shape_a) - axes, len(shape_a)), range(axes))
     else:
         pair = axes

@@ -10,6 +10,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 from minigrad import primitives
 from minigrad.linear_maps import count
 from minigrad.primitive import stands_for
+from minigrad.tensor import Tensor
 
 __all__ = [
     "cumprod", "matrix_norm", "norm", "prod", "ptp", "std", "var", "vector_norm",
@@ -22,6 +23,8 @@ def prod(a: Any, axis: Any = None, *, keepdims: bool = False) -> Any:
 
     The shorter formula for the gradient, product / element, fails where an element is 0.
     """
+    if a.dtype.kind != "f":  # nothing to differentiate, and NumPy widens small integers
+        return Tensor(np.prod(a.data, axis=axis, keepdims=keepdims))
     axes = normalize_axis_tuple(range(a.ndim) if axis is None else axis, a.ndim)
     rest = tuple(i for i in range(a.ndim) if i not in axes)
     shape = tuple(a.shape[i] for i in rest)
@@ -42,6 +45,8 @@ def cumprod(a: Any, axis: int | None = None) -> Any:
 
     (Right also where elements are 0; see `prod`.)
     """
+    if a.dtype.kind != "f":
+        return Tensor(np.cumprod(a.data, axis=axis))
     z = np.reshape(a, -1) if axis is None else np.moveaxis(a, axis, 0)
     n = 1
     while n < len(z):
@@ -135,7 +140,9 @@ def vector_norm(x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: flo
         return np.min(size, axis=axis, keepdims=keepdims)
     if ord == 0:
         return np.sum(np.sign(size), axis=axis, keepdims=keepdims)
-    return np.sum(size**ord, axis=axis, keepdims=keepdims) ** (1 / ord)
+    total = np.sum(size**ord, axis=axis, keepdims=keepdims)
+    # At 0 the root's slope is infinite; the 0 beside it keeps the subgradient 0.
+    return primitives.one_for_zero(total) ** (1 / ord) * np.not_equal(total, 0)
 
 
 @stands_for(np.linalg.matrix_norm)

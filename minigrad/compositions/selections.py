@@ -6,14 +6,15 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numpy.lib.array_utils import normalize_axis_index
+from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from minigrad import primitives
+from minigrad.linear_maps import count
 from minigrad.primitive import bare, stands_for
 
 __all__ = [
-    "clip", "diag", "diagonal", "diff", "repeat", "sort", "take", "take_along_axis", "tril",
-    "triu", "where",
+    "clip", "delete", "diag", "diagonal", "diff", "median", "repeat", "sort", "take",
+    "take_along_axis", "tril", "triu", "where",
 ]  # fmt: skip
 
 
@@ -36,19 +37,33 @@ def clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: 
 @stands_for(np.take)
 def take(a: Any, indices: Any, axis: int | None = None) -> Any:
     """Elements, or slices along an axis, by number; one that is named twice is there twice."""
-    index = np.asarray(bare(indices))
+    index = _whole(indices)
     if axis is None:
         return np.reshape(a, -1)[index]
     before = (slice(None),) * normalize_axis_index(axis, a.ndim)
     return a[before + (index,)]  # noqa: RUF005  a[*b, c] is Python 3.11
 
 
+def _whole(indices: Any) -> npt.NDArray[np.intp]:
+    """Whole numbers, as NumPy takes them: no fractions, True as 1, and an empty list."""
+    array = np.asarray(bare(indices))
+    return array.astype(np.intp, casting="safe" if array.size else "unsafe")
+
+
+@stands_for(np.delete)
+def delete(arr: Any, obj: Any, axis: int | None = None) -> Any:
+    """All but some elements, or slices along an axis, by number."""
+    if axis is None:
+        arr, axis = np.reshape(arr, -1), 0
+    return take(arr, np.delete(np.arange(arr.shape[axis]), bare(obj)), axis)
+
+
 @stands_for(np.take_along_axis)
 def take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Any:
     """Elements by number along an axis, other numbers in each row."""
+    indices = _whole(indices)
     if axis is None:
-        return np.reshape(arr, -1)[bare(indices)]
-    indices = np.asarray(bare(indices))
+        return np.reshape(arr, -1)[indices]
     if indices.ndim != arr.ndim:
         raise ValueError(
             f"take_along_axis of shape {arr.shape}: the indices, of shape {indices.shape}, must "
@@ -68,12 +83,26 @@ def sort(a: Any, axis: int | None = -1, kind: Any = None, *, stable: bool | None
     return take_along_axis(a, order, axis)
 
 
+@stands_for(np.median)
+def median(a: Any, axis: Any = None, *, keepdims: bool = False) -> Any:
+    """The middle one of the sorted elements, or the mean of the two in the middle."""
+    axes = normalize_axis_tuple(range(a.ndim) if axis is None else axis, a.ndim)
+    rest = tuple(i for i in range(a.ndim) if i not in axes)
+    n = count(a, axes)
+    if n == 0:
+        raise ValueError(f"median of shape {a.shape} with axis={axis}: there is no element")
+    rows = np.sort(a.transpose(rest + axes).reshape((*(a.shape[i] for i in rest), n)))
+    middle = rows[..., (n - 1) // 2 : n // 2 + 1].mean(axis=-1)
+    kept = tuple(1 if i in axes else k for i, k in enumerate(a.shape))
+    return middle.reshape(kept) if keepdims else middle
+
+
 @stands_for(np.repeat)
 def repeat(a: Any, repeats: Any, axis: int | None = None) -> Any:
     """Each element, or slice along an axis, several times in a row."""
     if axis is None:
         a, axis = np.reshape(a, -1), 0
-    return take(a, np.repeat(np.arange(a.shape[axis]), repeats), axis)
+    return take(a, np.repeat(np.arange(a.shape[axis]), bare(repeats)), axis)
 
 
 @stands_for(np.diff)
@@ -126,5 +155,7 @@ def triu(m: Any, k: int = 0) -> Any:
 
 def _lower(m: Any, k: int) -> npt.NDArray[np.bool_]:
     """Where the column is at most k to the right of the row; a vector is repeated as rows."""
+    if not m.ndim:
+        raise ValueError("tril and triu of shape (): accepted is a matrix, or a vector as its rows")
     n, columns = m.shape[-2:] if m.ndim > 1 else 2 * m.shape
     return np.tri(n, columns, k, dtype=bool)

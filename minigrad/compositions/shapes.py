@@ -9,7 +9,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from minigrad import primitives
-from minigrad.primitive import stands_for
+from minigrad.primitive import bare, stands_for
 
 __all__ = [
     "array_split", "atleast_1d", "atleast_2d", "broadcast_arrays", "column_stack", "concatenate",
@@ -47,7 +47,8 @@ def moveaxis(a: Any, source: Any, destination: Any) -> Any:
 def swapaxes(a: Any, axis1: int, axis2: int) -> Any:
     """Exchange two axes."""
     order = list(range(np.ndim(a)))
-    order[axis1], order[axis2] = order[axis2], order[axis1]
+    i, j = (normalize_axis_index(axis, np.ndim(a)) for axis in (axis1, axis2))
+    order[i], order[j] = j, i
     return np.transpose(a, tuple(order))
 
 
@@ -133,6 +134,19 @@ def hstack(tup: Sequence[Any]) -> Any:
     return concatenate(arrays, 0 if np.ndim(arrays[0]) == 1 else 1)
 
 
+@stands_for(np.dstack)
+def dstack(tup: Sequence[Any]) -> Any:
+    """Join along a third axis, which vectors and matrices get first."""
+    rows = [np.atleast_2d(a) for a in tup]
+    return concatenate([np.expand_dims(a, -1) if np.ndim(a) == 2 else a for a in rows], 2)
+
+
+@stands_for(np.append)
+def append(arr: Any, values: Any, axis: int | None = None) -> Any:
+    """Join two arrays; without an axis, all their elements."""
+    return concatenate([arr, values], axis)
+
+
 @stands_for(np.column_stack)
 def column_stack(tup: Sequence[Any]) -> Any:
     """Join vectors as the columns of a matrix."""
@@ -143,7 +157,7 @@ def column_stack(tup: Sequence[Any]) -> Any:
 def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     """Cut at the given indices, or into as many parts, the first longer by 1 if need be."""
     axis = normalize_axis_index(axis, ary.ndim)
-    places = np.array_split(np.arange(ary.shape[axis]), indices_or_sections)
+    places = np.array_split(np.arange(ary.shape[axis]), bare(indices_or_sections))
     before = (slice(None),) * axis
     parts = [slice(place[0], place[-1] + 1) if place.size else slice(0) for place in places]
     return [ary[before + (part,)] for part in parts]  # noqa: RUF005  a[*b, c] is Python 3.11
@@ -161,6 +175,18 @@ def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     return array_split(ary, indices_or_sections, axis)
 
 
+@stands_for(np.vsplit)
+def vsplit(ary: Any, indices_or_sections: Any) -> list[Any]:
+    """Cut between rows."""
+    return split(ary, indices_or_sections, 0)
+
+
+@stands_for(np.hsplit)
+def hsplit(ary: Any, indices_or_sections: Any) -> list[Any]:
+    """Cut between columns, or a vector between elements."""
+    return split(ary, indices_or_sections, 0 if ary.ndim == 1 else 1)
+
+
 @stands_for(np.unstack)
 def unstack(x: Any, /, *, axis: int = 0) -> tuple[Any, ...]:
     """The parts along an axis, without that axis."""
@@ -173,7 +199,7 @@ def unstack(x: Any, /, *, axis: int = 0) -> tuple[Any, ...]:
 @stands_for(np.tile)
 def tile(A: Any, reps: Any) -> Any:
     """Lay copies side by side, `reps` of them along each axis."""
-    repeats = tuple(np.atleast_1d(reps).tolist())
+    repeats = tuple(np.atleast_1d(bare(reps)).tolist())
     n = max(len(repeats), A.ndim)
     repeats = (1,) * (n - len(repeats)) + repeats
     shape = (1,) * (n - A.ndim) + A.shape
@@ -226,7 +252,7 @@ def roll(a: Any, shift: Any, axis: Any = None) -> Any:
         return roll(np.reshape(a, -1), shift, 0).reshape(a.shape)
     shifts, axes = np.broadcast_arrays(shift, axis)
     for n, along in zip(shifts.ravel().tolist(), axes.ravel().tolist(), strict=True):
-        length = a.shape[along]
+        length = a.shape[normalize_axis_index(along, a.ndim)]
         cut = -n % length if length else 0
         first, second = np.split(a, [cut], axis=along)
         a = concatenate([second, first], along)
