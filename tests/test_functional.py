@@ -1,4 +1,4 @@
-"""Every row in minigrad/functional against numerical derivatives; bad input."""
+"""Every row in minigrad/functional against numerical derivatives, and in float32."""
 
 import importlib
 import pkgutil

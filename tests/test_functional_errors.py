@@ -44,7 +44,7 @@ MISTAKES: list[tuple[Any, type[Exception], str]] = [
     (lambda: functional.avg_pool2d(IMAGES, (0, 2)), ValueError, r"kernel_size=\(0, 2\) must be"),
     (lambda: functional.max_pool2d(IMAGES, 2, stride=0), ValueError, "stride=0"),
     # softmax
-    (lambda: functional.softmax(LOGITS, 2), ValueError, r"softmax of shape \(2, 3\).*: axis 2 is out"),
+    (lambda: functional.softmax(LOGITS, 2), ValueError, r"softmax of shape \(2, 3\).*axis 2 is"),
     (lambda: functional.log_softmax(np.ones((2, 0))), ValueError, r"log_softmax of shape \(2, 0\)"),
     # cross-entropy
     (lambda: functional.cross_entropy(LOGITS, [0, 3]), IndexError,

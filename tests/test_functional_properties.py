@@ -135,17 +135,17 @@ def test_blocks_of_images_do_not_change_the_result(monkeypatch: pytest.MonkeyPat
     rng = np.random.default_rng(0)
     x, w = rng.normal(size=(7, 2, 6, 5)), rng.normal(size=(3, 2, 3, 2))
 
-    def all_three() -> list[Any]:
+    def results() -> list[Any]:
         leaves = [Tensor(x, requires_grad=True), Tensor(w, requires_grad=True)]
         z = functional.conv2d(*leaves, padding=1, stride=2)
         (z * z).sum().backward()
-        return [z.data, *(leaf.grad for leaf in leaves)]
+        return [z.data, *(leaf.grad for leaf in leaves), functional.max_pool2d(x, 2, stride=1)]
 
-    whole = all_three()
+    whole = results()
     per_image = 2 * 3 * 2 * 12 * 8
     for size in (0, per_image, 3 * per_image):
-        monkeypatch.setattr("minigrad.functional.convolution.BLOCK", size)
-        for a, b in zip(all_three(), whole, strict=True):
+        monkeypatch.setattr("minigrad.functional.windows.BLOCK", size)
+        for a, b in zip(results(), whole, strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-13, atol=1e-13)
 
 

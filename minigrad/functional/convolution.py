@@ -27,13 +27,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from minigrad.functional.windows import Pair, Windows, check_images, pair
+from minigrad.functional.windows import Pair, Windows, blocks, check_images, pair
 from minigrad.primitive import Primitive
 
 __all__ = ["conv2d", "conv2d_input_gradient", "conv2d_weight_gradient", "convolution"]
-
-# Bytes of columns to make at a time: about what a core's second cache holds.
-BLOCK = 2**20
 
 
 def conv2d(
@@ -111,8 +108,8 @@ def _convolution(x: Any, weight: Any, bias: Any = None, *, windows: Windows) -> 
     kernels = _merged(weight, 1)
     dtype = np.result_type(*(a for a in (x, weight, bias) if a is not None))
     z = np.empty((len(x), len(weight), rows * columns), dtype)
-    for some, blocks in _columns(x, windows):
-        np.matmul(kernels, blocks, out=z[some])
+    for some, patches in _columns(x, windows):
+        np.matmul(kernels, patches, out=z[some])
         if bias is not None:
             z[some] += bias[:, None]
     return z.reshape(len(x), len(weight), rows, columns)
@@ -124,7 +121,7 @@ def _input_gradient(g: Any, weight: Any, *, windows: Windows, size: Pair) -> Any
     transposed = _merged(weight, 1).T
     g_rows = _merged(g, 2)
     z = np.empty((len(g), channels, h, w), np.result_type(g, weight))
-    for some in _blocks(len(g), len(transposed) * g_rows.shape[2] * z.itemsize):
+    for some in blocks(len(g), len(transposed) * g_rows.shape[2] * z.itemsize):
         columns = transposed @ g_rows[some]
         columns = columns.reshape(-1, channels, *windows.kernel, *g.shape[2:])
         padded = np.zeros((len(columns), channels, h + 2 * above, w + 2 * left), z.dtype)
@@ -152,14 +149,8 @@ def _columns(x: Any, windows: Windows) -> Iterator[tuple[slice, npt.NDArray[Any]
     """Yield, for a few images at a time, which they are and their windows as columns."""
     view = windows.view(windows.pad(x))
     _, channels, kh, kw, rows, columns = view.shape
-    for some in _blocks(len(x), channels * kh * kw * rows * columns * x.itemsize):
+    for some in blocks(len(x), channels * kh * kw * rows * columns * x.itemsize):
         yield some, view[some].reshape(-1, channels * kh * kw, rows * columns)
-
-
-def _blocks(images: int, bytes_per_image: int) -> Iterator[slice]:
-    """Yield slices of as many images as go into a block, at least one."""
-    count = max(1, BLOCK // max(1, bytes_per_image))
-    return (slice(start, start + count) for start in range(0, images, count))
 
 
 # Rows.  All three take the windows; a gradient also needs the size of the image, which the

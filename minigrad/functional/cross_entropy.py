@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.functional.linear import check_range
-from minigrad.functional.losses import check_same_shape, reduced
+from minigrad.functional.checks import check_range, check_same_shape
+from minigrad.functional.losses import reduced
 from minigrad.functional.softmax import below_maximum, log_softmax, softmax, softmax_vjp
 from minigrad.primitive import Primitive, bare
 from minigrad.primitives import logistic, sigmoid

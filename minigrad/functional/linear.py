@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from minigrad import linear_maps
+from minigrad.functional.checks import check_range
 from minigrad.primitive import Primitive, bare
 
-__all__ = ["affine", "check_range", "embedding", "rows_at", "rows_at_transpose"]
+__all__ = ["affine", "embedding", "rows_at", "rows_at_transpose"]
 
 
 def _affine(x: Any, weight: Any, bias: Any) -> Any:
@@ -58,24 +59,6 @@ def embedding(weight: Any, index: Any) -> Any:
     index = np.asarray(bare(index))
     check_range("embedding", "index", index, np.shape(weight)[0], "rows")
     return rows_at(weight, index=index)
-
-
-def check_range(function: str, name: str, values: Any, count: int, counted: str) -> None:
-    """Check that all values are integers from 0 to count - 1.
-
-    Raises
-    ------
-    TypeError, IndexError
-        If one is not; the message names the first.
-    """
-    if values.dtype.kind not in "iu":
-        raise TypeError(f"{function}: each {name} must be an integer, got dtype {values.dtype}")
-    if values.size and (values.min() < 0 or values.max() >= count):
-        place = tuple(map(int, np.argwhere((values < 0) | (values >= count))[0]))
-        raise IndexError(
-            f"{function}: {name} {values[place]} at {place} is out of range for {count} {counted}; "
-            f"accepted is 0 to {count - 1}"
-        )
 
 
 def _sum_rows_at(g: Any, *, index: Any, rows: int) -> Any:

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from minigrad import primitives
+from minigrad.functional.checks import check_same_shape
 from minigrad.primitive import Primitive
 
-__all__ = ["check_same_shape", "huber", "huber_loss", "mean_squared_error", "mse_loss",
-           "reduced", "squared_loss"]  # fmt: skip
+__all__ = ["huber", "huber_loss", "mean_squared_error", "mse_loss", "reduced", "squared_loss"]
 
 
 def squared_loss(prediction: Any, target: Any) -> Any:
@@ -129,25 +129,6 @@ def reduced(function: str, losses: Any, reduction: str) -> Any:
     if not np.size(losses):
         raise ValueError(f"{function}: the mean of no elements is not defined")
     return losses.mean()
-
-
-def check_same_shape(prediction: Any, target: Any) -> None:
-    """Check that there is one target for each prediction.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ.
-    """
-    try:
-        shape, other = prediction.shape, target.shape
-    except AttributeError:  # a list or a number
-        shape, other = np.shape(prediction), np.shape(target)
-    if shape != other:
-        raise ValueError(
-            f"the prediction has shape {shape}, the target {other}; they must be equal, reshape "
-            "one of them"
-        )
 
 
 def _mean_squared_error(x: Any, y: Any) -> Any:

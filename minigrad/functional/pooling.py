@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from minigrad.functional.windows import Pair, Windows, check_images, pair
+from minigrad.functional.windows import Pair, Windows, blocks, check_images, pair
 from minigrad.primitive import Primitive, bare
 
 __all__ = [
@@ -124,33 +124,41 @@ def _windows(
 def _index_of_maximum(x: npt.NDArray[Any], windows: Windows) -> npt.NDArray[np.intp]:
     """Return where each window's first maximum lies in x.reshape(-1): (N, C, rows, columns)."""
     n, channels, height, width = x.shape
-    elements = list(windows.elements((height, width)))
-    lowest = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
-    padded = windows.pad(x, lowest)
-    outside = windows.pad(np.zeros((1, 1, height, width), bool), True)
+    (sh, sw), (above, left) = windows.stride, windows.padding
+    rows, columns = windows.along((height, width))
+    images = np.arange(n * channels).reshape(n, channels, 1, 1) * (height * width)
+    corners = (np.arange(rows)[:, None] * sh - above) * width + np.arange(columns) * sw - left
+    z = images + corners
+    steps = np.array([i * width + j for i, j, _ in windows.elements((height, width))])
+    for some in blocks(n, channels * rows * columns * len(steps) * x.itemsize):
+        z[some] += steps[_number_of_maximum(x[some], windows)]
+    return z
 
-    largest = padded[elements[0][2]].copy()
-    for _, _, place in elements[1:]:
-        np.maximum(largest, padded[place], out=largest)
 
-    # Count the elements before the first that equals the maximum (or is NaN, as then it is).
+def _number_of_maximum(x: npt.NDArray[Any], windows: Windows) -> npt.NDArray[Any]:
+    """Count the elements of each window before the first that is its maximum."""
+    size = x.shape[2:]
+    places = [place for _, _, place in windows.elements(size)]
+    padded = windows.pad(x, -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min)
+    outside = windows.pad(np.zeros((1, 1, *size), bool), True)
+
+    # Each element in an array of its own, since reading with a stride is slow.
+    values = [padded[place].copy() for place in places]
+    largest = values[0].copy()
+    for value in values[1:]:
+        np.maximum(largest, value, out=largest)
+    has_nan = bool(np.isnan(largest).any())
+
     missed = np.ones(largest.shape, bool)
-    before = np.zeros(largest.shape, np.min_scalar_type(len(elements)))
-    for _, _, place in elements:
-        value = padded[place]
+    before = np.zeros(largest.shape, np.min_scalar_type(len(places)))
+    for value, place in zip(values, places, strict=True):
         other = value != largest
-        other &= value == value
+        if has_nan:
+            other &= ~np.isnan(value)  # a NaN differs from itself
         other |= outside[place]
         missed &= other
         before += missed
-
-    (sh, sw), (above, left), (rows, columns) = windows.stride, windows.padding, largest.shape[2:]
-    images = np.arange(n * channels).reshape(n, channels, 1, 1) * (height * width)
-    corners = (np.arange(rows)[:, None] * sh - above) * width + np.arange(columns) * sw - left
-    z = np.array([i * width + j for i, j, _ in elements])[before]
-    z += corners
-    z += images
-    return z
+    return before
 
 
 def _put_back(g: Any, *, index: Any, shape: tuple[int, ...]) -> Any:

@@ -10,9 +10,12 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
-__all__ = ["Windows", "pair"]
+__all__ = ["Windows", "blocks", "check_images", "pair"]
 
 Pair = tuple[int, int]
+
+# Bytes of window elements to lay out at a time: about what a core's second cache holds.
+BLOCK = 2**20
 
 
 class Windows(NamedTuple):
@@ -87,6 +90,12 @@ class Windows(NamedTuple):
                 vertical = slice(dh * i, dh * i + sh * (rows - 1) + 1, sh)
                 horizontal = slice(dw * j, dw * j + sw * (columns - 1) + 1, sw)
                 yield i, j, (slice(None), slice(None), vertical, horizontal)
+
+
+def blocks(images: int, bytes_per_image: int) -> Iterator[slice]:
+    """Yield slices of as many images as go into a block, at least one."""
+    count = max(1, BLOCK // max(1, bytes_per_image))
+    return (slice(start, start + count) for start in range(0, images, count))
 
 
 def pair(function: str, name: str, value: int | Pair, lowest: int) -> Pair:
