@@ -16,22 +16,28 @@ from numpy.lib.array_utils import normalize_axis_tuple
 
 __all__ = [
     "broadcast_to", "count", "inverse", "matmul", "mean", "part", "scatter", "sum",
-    "sums_to_the_end", "times_transposed", "transposed_times", "with_axes",
+    "rows", "sums_to_the_end", "times_transposed", "transposed_times", "with_axes",
 ]  # fmt: skip
 
 
 def matmul(x: Any, y: Any) -> Any:
     """X y, for vectors, matrices and stacks of matrices."""
-    # On two matrices np.dot is the same, and takes a third less time to reach BLAS.
-    if getattr(x, "ndim", 0) == 2 == getattr(y, "ndim", 0):
-        return np.dot(x, y)
+    # On two matrices np.dot is the same, and takes a third less time to reach BLAS.  A stack of
+    # matrices times one matrix is one product, of all the stack's rows, instead of many small ones.
+    if getattr(y, "ndim", 0) == 2 and (n := getattr(x, "ndim", 0)) > 1:
+        return np.dot(x, y) if n == 2 else np.dot(rows(x), y).reshape(*x.shape[:-1], y.shape[1])
     return np.matmul(x, y)
+
+
+def rows(x: Any) -> Any:
+    """All vectors along the last axis, as the rows of one matrix."""
+    return x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
 
 
 def times_transposed(g: Any, x: Any, y: Any) -> Any:
     """x̄ = g yᵀ for matrices and stacks of them.  A vector y is a column, a vector x a row."""
-    if x.ndim == 2 == y.ndim:
-        return np.dot(g, y.T)
+    if x.ndim > 1 and y.ndim == 2:
+        return np.dot(g, y.T) if x.ndim == 2 else np.dot(rows(g), y.T).reshape(x.shape)
     if x.ndim > 1 and y.ndim > 1:
         return g @ y.mT
     if y.ndim == 1:
@@ -41,8 +47,8 @@ def times_transposed(g: Any, x: Any, y: Any) -> Any:
 
 def transposed_times(x: Any, y: Any, g: Any) -> Any:
     """ȳ = xᵀ g for matrices and stacks of them.  A vector y is a column, a vector x a row."""
-    if x.ndim == 2 == y.ndim:
-        return np.dot(x.T, g)
+    if x.ndim > 1 and y.ndim == 2:
+        return np.dot(x.T, g) if x.ndim == 2 else np.dot(rows(x).T, rows(g))
     if x.ndim > 1 and y.ndim > 1:
         return x.mT @ g
     if x.ndim == 1:

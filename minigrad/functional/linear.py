@@ -79,7 +79,7 @@ def _sum_rows_at(g: Any, *, index: Any, rows: int) -> Any:
 affine = Primitive(_affine,
     lambda g, z, x, W, b: linear_maps.times_transposed(g, x, W),
     lambda g, z, x, W, b: linear_maps.transposed_times(x, W, g),
-    lambda g, z, x, W, b: g.sum(axis=0) if g.ndim == 2 and b.ndim == 1 else g, name="affine")
+    lambda g, z, x, W, b: linear_maps.rows(g).sum(axis=0) if b.ndim == 1 else g, name="affine")
 rows_at: Primitive = Primitive(lambda W, *, index: W[index],
     lambda g, z, W, index: rows_at_transpose(g, index=index, rows=W.shape[0]),
     name="embedding")
