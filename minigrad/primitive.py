@@ -315,8 +315,12 @@ def dispatch_function(
             try:
                 _signature(row).bind(*args, **known)
             except TypeError:
-                foreign = [key for key in known if key not in _names(row)]
-                raise _no_row(name, dict.fromkeys(foreign)) from error
+                foreign = [f"{key}=" for key in known if key not in _names(row)]
+                raise TypeError(
+                    f"{name}{' with ' if foreign else ''}{', '.join(foreign)} of a Tensor: "
+                    f"minigrad knows the arguments {', '.join(_names(row))}; use t.data for the "
+                    f"value alone, or extend {row.__name__} in {row.__module__}"
+                ) from error
             raise
     given = dict(zip(_names(function), args, strict=False)) | kwargs
     inputs = [given.pop(key) for key in _names(function)[: len(row.vjps)]]

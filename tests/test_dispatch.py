@@ -150,7 +150,10 @@ UNKNOWN: dict[str, tuple[Callable[[Any], Any], str]] = {
     "option of a ufunc method": (lambda x: np.multiply.reduce(x, where=M > 1), "with where="),
     "option of a reduction": (lambda x: np.max(x, initial=0.0), "with initial="),
     "option of a composition": (lambda x: np.var(x, dtype=np.float32), "with dtype="),
-    "option of a composition by place": (lambda x: np.std(x, 0, np.float32), r"numpy\.std"),
+    "option of a composition by place": (
+        lambda x: np.std(x, 0, np.float32),
+        r"numpy\.std of a Tensor: minigrad knows the arguments a, axis, ddof.*compositions",
+    ),
     "mode of take": (lambda x: np.take(x, [7], mode="clip"), "with mode="),
     "mode of pad": (lambda x: np.pad(x, 1, mode="edge"), "mode='edge'.*'constant'"),
     "norm by singular values": (lambda x: np.linalg.norm(x, 2), "singular value"),
