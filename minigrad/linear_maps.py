@@ -15,8 +15,19 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 __all__ = [
-    "broadcast_to", "count", "inverse", "matmul", "mean", "part", "scatter", "sum",
-    "rows", "sums_to_the_end", "times_transposed", "transposed_times", "with_axes",
+    "broadcast_to",
+    "count",
+    "inverse",
+    "matmul",
+    "mean",
+    "part",
+    "rows",
+    "scatter",
+    "sum",
+    "sums_to_the_end",
+    "times_transposed",
+    "transposed_times",
+    "with_axes",
 ]  # fmt: skip
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from minigrad.functional.compiled import kernels_for
-from minigrad.functional.softmax import normalized_exponentials, over_rows, softmax_vjp
+from minigrad.functional.softmax import normalized_exponentials, softmax_vjp
+from minigrad.linear_maps import rows
 from minigrad.primitive import Primitive
 from minigrad.primitives import matmul, transpose
 
@@ -77,7 +78,7 @@ def _attention_weights(scores: Any, *, scale: float, causal: bool) -> Any:
     if kernels is not None:
         z = np.empty_like(scores)
         period = scores.shape[-2] if causal else 0
-        kernels.softmax(over_rows(scores, -1), scores.dtype.type(scale), period, over_rows(z, -1))
+        kernels.softmax(rows(scores), scores.dtype.type(scale), period, rows(z))
         return z
     u = scores * scale
     if causal:
@@ -91,7 +92,7 @@ def _attention_weights_vjp(g: Any, p: Any, *, scale: float) -> Any:
     if kernels is None:
         return softmax_vjp(g, p, axis=-1) * scale
     w = np.empty_like(p)
-    kernels.softmax_vjp(over_rows(g, -1), over_rows(p, -1), p.dtype.type(scale), over_rows(w, -1))
+    kernels.softmax_vjp(rows(g), rows(p), p.dtype.type(scale), rows(w))
     return w
 
 

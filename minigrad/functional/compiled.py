@@ -14,10 +14,11 @@ KERNEL_FROM = 1 << 14
 longer than NumPy's whole way."""
 
 
-def kernels_for(*arrays: Any, at_least: int = KERNEL_FROM) -> ModuleType | None:
+def kernels_for(*arrays: Any, at_least: int | None = None) -> ModuleType | None:
     """Return the module `minigrad.kernels` where its loops are faster, else None.
 
-    That is for large arrays of one type, float32 or float64, all C-ordered; not for Tensors.
+    That is for arrays of one type, float32 or float64, all C-ordered, the first of `at_least`
+    elements (by default `KERNEL_FROM`); not for Tensors.
 
     Examples
     --------
@@ -25,7 +26,8 @@ def kernels_for(*arrays: Any, at_least: int = KERNEL_FROM) -> ModuleType | None:
     (True, False)
     """
     first = arrays[0]
-    if first.size < at_least or type(first) is not np.ndarray:
+    least = KERNEL_FROM if at_least is None else at_least
+    if first.size < least or type(first) is not np.ndarray:
         return None
     dtype = first.dtype
     if dtype not in (np.float32, np.float64):

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from minigrad import linear_maps
 from minigrad.functional.compiled import kernels_for
+from minigrad.linear_maps import rows
 from minigrad.primitive import Primitive
 
 __all__ = ["layer_norm", "standardized", "standardized_affine", "standardized_vjp"]
@@ -89,7 +89,7 @@ def _standardized_affine(x: Any, weight: Any, bias: Any, *, eps: float) -> Any:
     kernels = kernels_for(x)
     if kernels is not None and x.dtype == weight.dtype == bias.dtype:
         z = np.empty_like(x)
-        kernels.layer_norm(linear_maps.rows(x), weight, bias, x.dtype.type(eps), linear_maps.rows(z))
+        kernels.layer_norm(rows(x), weight, bias, x.dtype.type(eps), rows(z))
         return z
     z = _standardized(x, eps=eps)
     if np.result_type(z, weight, bias) != z.dtype:
@@ -104,7 +104,7 @@ def _input_gradient(g: Any, x: Any, weight: Any, *, eps: float) -> Any:
     if kernels is None or x.dtype != weight.dtype:
         return standardized_vjp(g * weight, standardized(x, eps=eps), x, eps=eps)
     z = np.empty_like(x)
-    kernels.layer_norm_vjp(linear_maps.rows(g), linear_maps.rows(x), weight, x.dtype.type(eps), linear_maps.rows(z))
+    kernels.layer_norm_vjp(rows(g), rows(x), weight, x.dtype.type(eps), rows(z))
     return z
 
 
@@ -113,7 +113,7 @@ def _weight_gradient(g: Any, x: Any, *, eps: float) -> Any:
     if kernels is None:
         return g * standardized(x, eps=eps)
     partial = np.empty((PARTS, x.shape[-1]), x.dtype)
-    kernels.layer_norm_weight_vjp(linear_maps.rows(g), linear_maps.rows(x), x.dtype.type(eps), partial)
+    kernels.layer_norm_weight_vjp(rows(g), rows(x), x.dtype.type(eps), partial)
     return partial.sum(axis=0)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.functional.compiled import kernels_for
+from minigrad.linear_maps import rows
 from minigrad.primitive import Primitive
 
 __all__ = [
@@ -88,25 +89,20 @@ def normalized_exponentials(u: Any, axis: int) -> Any:
     return u
 
 
-def over_rows(x: Any, axis: int) -> Any:
-    """Return x as a matrix whose rows lie along the axis, or None if they lie elsewhere."""
-    return x.reshape(-1, x.shape[-1]) if x.ndim and axis in (-1, x.ndim - 1) else None
-
-
 def _softmax(x: Any, *, axis: int) -> Any:
-    kernels = kernels_for(x)
-    if kernels is not None and (rows := over_rows(x, axis)) is not None:
+    kernels = kernels_for(x) if axis in (-1, x.ndim - 1) else None
+    if kernels is not None:
         z = np.empty_like(x)
-        kernels.softmax(rows, x.dtype.type(1), 0, over_rows(z, axis))
+        kernels.softmax(rows(x), x.dtype.type(1), 0, rows(z))
         return z
     return normalized_exponentials(below_maximum(x, axis), axis)
 
 
 def _softmax_vjp(g: Any, p: Any, *, axis: int) -> Any:
-    kernels = kernels_for(p, g)
-    if kernels is not None and (rows := over_rows(p, axis)) is not None:
+    kernels = kernels_for(g, p) if axis in (-1, p.ndim - 1) else None
+    if kernels is not None:
         w = np.empty_like(p)
-        kernels.softmax_vjp(over_rows(g, axis), rows, p.dtype.type(1), over_rows(w, axis))
+        kernels.softmax_vjp(rows(g), rows(p), p.dtype.type(1), rows(w))
         return w
     w = g * p
     w -= p * w.sum(axis=axis, keepdims=True)
