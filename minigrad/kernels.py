@@ -2,7 +2,8 @@
 
 Each loop is the equation of the function beside it in `functional`, one row or element after the
 other instead of one NumPy call after the other: the numbers stay in a register between two
-operations, and all cores take part.  Imported on first use, because Numba takes its time.
+operations.  They use one core and let other threads run (`parallel` gives each thread a part of the
+batch).  Imported on first use, because Numba takes its time.
 
 The loops need exp, and Numba calls the C library's for one number after the other.  `exp` here is
 arithmetic only, which the compiler turns into instructions on 8 or 16 numbers at once:
@@ -20,7 +21,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numpy as np
-from numba import njit, prange, types
+from numba import njit, types
 from numba.extending import overload
 from numpy.polynomial import chebyshev
 
@@ -33,10 +34,10 @@ REORDER = {"contract", "reassoc"}
 
 
 def kernel(fastmath: set[str]) -> Callable[[Function], Function]:
-    """Compile a loop for all cores, and keep the machine code on disk where that is possible."""
+    """Compile a loop, and keep the machine code on disk where that is possible."""
 
     def compiled(loop: Function) -> Function:
-        options = {"parallel": True, "error_model": "numpy", "fastmath": fastmath}
+        options = {"nogil": True, "error_model": "numpy", "fastmath": fastmath}
         try:
             return njit(cache=True, **options)(loop)
         except RuntimeError:  # no folder can be written
@@ -49,11 +50,11 @@ def kernel(fastmath: set[str]) -> Callable[[Function], Function]:
 
 
 def exp(x: Any) -> Any:
-    """Exponential function; overflows to a number near the largest, underflows to one near 0."""
+    """Exponential function, but a number near the largest instead of an overflow, and 0 early."""
     return np.exp(x)
 
 
-@overload(exp, jit_options={"fastmath": FUSE})  # type: ignore[untyped-decorator]
+@overload(exp, jit_options={"fastmath": FUSE, "forceinline": True})  # type: ignore[untyped-decorator]
 def _exp(x: Any) -> Callable[[Any], Any]:
     if x == types.float32:
         real, whole, degree, bits, bias, low, high = np.float32, np.int32, 7, 23, 127, -87.3, 88.3
@@ -64,7 +65,8 @@ def _exp(x: Any) -> Callable[[Any], Any]:
         log2_head, log2_tail = 6.93147180369123816490e-1, 1.90821492927058770002e-10
     taylor = np.array([1 / math.factorial(n) for n in range(degree, -1, -1)], real)
     least, most, per_log2, half = real(low), real(high), real(1 / math.log(2)), real(0.5)
-    head, tail, shift, zero = real(log2_head), real(log2_tail), whole(bits), whole(bias)
+    head, tail, nothing = real(log2_head), real(log2_tail), real(0)
+    shift, exponent_of_1 = whole(bits), whole(bias)
 
     def implementation(x: Any) -> Any:
         bounded = least if x < least else x
@@ -77,7 +79,8 @@ def _exp(x: Any) -> Callable[[Any], Any]:
         for n in range(2, degree, 2):
             odd = odd * r2 + taylor[n]
             even = even * r2 + taylor[n + 1]
-        return (odd * r + even) * whole((whole(k) + zero) << shift).view(real)
+        z = (odd * r + even) * whole((whole(k) + exponent_of_1) << shift).view(real)
+        return z if x >= least or x != x else nothing
 
     return implementation
 
@@ -112,7 +115,7 @@ def normal_cdf(x: Any) -> Any:
     return np.vectorize(math.erfc)(-x / math.sqrt(2)) / 2, density
 
 
-@overload(normal_cdf, jit_options={"fastmath": FUSE})  # type: ignore[untyped-decorator]
+@overload(normal_cdf, jit_options={"fastmath": FUSE, "forceinline": True})  # type: ignore[untyped-decorator]
 def _normal_cdf(x: Any) -> Callable[[Any], Any]:
     real, degree = (np.float32, 11) if x == types.float32 else (np.float64, 21)
     polynomial = _erfc_polynomial(degree).astype(real)
@@ -142,7 +145,7 @@ def _normal_cdf(x: Any) -> Callable[[Any], Any]:
 @kernel(FUSE)
 def gelu(x: Any, z: Any) -> None:
     """Write x Φ(x) to z."""
-    for i in prange(x.size):
+    for i in range(x.size):
         phi, _ = normal_cdf(x[i])
         z[i] = x[i] * phi
 
@@ -150,7 +153,7 @@ def gelu(x: Any, z: Any) -> None:
 @kernel(FUSE)
 def gelu_vjp(g: Any, x: Any, z: Any) -> None:
     """Write g (Φ(x) + x φ(x)) to z."""
-    for i in prange(x.size):
+    for i in range(x.size):
         phi, density = normal_cdf(x[i])
         z[i] = g[i] * (phi + x[i] * density)
 
@@ -159,7 +162,7 @@ def gelu_vjp(g: Any, x: Any, z: Any) -> None:
 def gelu_tanh(x: Any, c: Any, a: Any, z: Any) -> None:
     """Write ½ x (1 + tanh u) = x / (1 + exp(-2u)) to z, with u = c (x + a x³)."""
     one, two = x.dtype.type(1), x.dtype.type(2)
-    for i in prange(x.size):
+    for i in range(x.size):
         z[i] = x[i] / (one + exp(-two * c * (x[i] + a * x[i] * x[i] * x[i])))
 
 
@@ -167,7 +170,7 @@ def gelu_tanh(x: Any, c: Any, a: Any, z: Any) -> None:
 def gelu_tanh_vjp(g: Any, x: Any, c: Any, a: Any, z: Any) -> None:
     """Write g (σ + x σ (1 - σ) 2u') to z, with σ = σ(2u) and u' = c (1 + 3a x²)."""
     one, two, three = x.dtype.type(1), x.dtype.type(2), x.dtype.type(3)
-    for i in prange(x.size):
+    for i in range(x.size):
         v = x[i]
         sigma = one / (one + exp(-two * c * (v + a * v * v * v)))
         slope = two * c * (one + three * a * v * v)
@@ -193,7 +196,7 @@ def softmax(x: Any, scale: Any, period: int, z: Any) -> None:
     In row i over its first ``i % period + 1`` elements; with period 0 over all of them.
     """
     zero, one = x.dtype.type(0), x.dtype.type(1)
-    for i in prange(x.shape[0]):
+    for i in range(x.shape[0]):
         count = min(i % period + 1, x.shape[1]) if period else x.shape[1]
         m = scale * _maximum(x[i], count)
         total = zero
@@ -210,7 +213,7 @@ def softmax(x: Any, scale: Any, period: int, z: Any) -> None:
 @kernel(REORDER)
 def softmax_vjp(g: Any, p: Any, scale: Any, z: Any) -> None:
     """Write scale pⱼ (gⱼ - Σ g p) to z."""
-    for i in prange(p.shape[0]):
+    for i in range(p.shape[0]):
         mean = p.dtype.type(0)
         for j in range(p.shape[1]):
             mean += g[i, j] * p[i, j]
@@ -235,7 +238,7 @@ def _mean_and_inverse_sigma(x: Any, eps: Any) -> Any:
 @kernel(REORDER)
 def layer_norm(x: Any, weight: Any, bias: Any, eps: Any, z: Any) -> None:
     """Write (xⱼ - μ) / √(σ² + ε) weightⱼ + biasⱼ to z."""
-    for i in prange(x.shape[0]):
+    for i in range(x.shape[0]):
         mean, r = _mean_and_inverse_sigma(x[i], eps)
         for j in range(x.shape[1]):
             z[i, j] = (x[i, j] - mean) * r * weight[j] + bias[j]
@@ -245,7 +248,7 @@ def layer_norm(x: Any, weight: Any, bias: Any, eps: Any, z: Any) -> None:
 def layer_norm_vjp(g: Any, x: Any, weight: Any, eps: Any, z: Any) -> None:
     """Write r (w - mean w - x̂ mean(w x̂)) to z, with w = g weight and x̂ = r (x - μ)."""
     share = x.dtype.type(1) / x.dtype.type(x.shape[1])
-    for i in prange(x.shape[0]):
+    for i in range(x.shape[0]):
         mean, r = _mean_and_inverse_sigma(x[i], eps)
         along_one = along_x = x.dtype.type(0)
         for j in range(x.shape[1]):
@@ -259,12 +262,136 @@ def layer_norm_vjp(g: Any, x: Any, weight: Any, eps: Any, z: Any) -> None:
 
 
 @kernel(REORDER)
-def layer_norm_weight_vjp(g: Any, x: Any, eps: Any, partial: Any) -> None:
-    """Write Σ g x̂ over the rows to `partial`, in as many parts as it has rows."""
-    parts = partial.shape[0]
-    for part in prange(parts):
-        partial[part] = 0
-        for i in range(part * x.shape[0] // parts, (part + 1) * x.shape[0] // parts):
-            mean, r = _mean_and_inverse_sigma(x[i], eps)
-            for j in range(x.shape[1]):
-                partial[part, j] += g[i, j] * (x[i, j] - mean) * r
+def layer_norm_weight_vjp(g: Any, x: Any, eps: Any, z: Any) -> None:
+    """Write Σ g x̂ over the rows to z, a vector."""
+    z[:] = 0
+    for i in range(x.shape[0]):
+        mean, r = _mean_and_inverse_sigma(x[i], eps)
+        for j in range(x.shape[1]):
+            z[j] += g[i, j] * (x[i, j] - mean) * r
+
+
+@kernel(FUSE)
+def add_rows_at(g: Any, index: Any, z: Any) -> None:
+    """Add row i of g to row index[i] of z."""
+    for i in range(g.shape[0]):
+        for j in range(g.shape[1]):
+            z[index[i], j] += g[i, j]
+
+
+# Loops over the windows of images, x of shape (images, channels, height, width).  The windows are
+# given as the pairs (vertical, horizontal) of `functional.windows.Windows`, and `size` says how many
+# there are.  The innermost loops run along a row of windows, over those whose element lies in x.
+
+
+@njit  # type: ignore[untyped-decorator]
+def _inside(first: int, step: int, count: int, length: int) -> tuple[int, int]:
+    """Return the range of q below `count` for which 0 ≤ first + step q < length."""
+    start = min(max(0, -(first // step)), count)
+    return start, max(start, min(count, (length - 1 - first) // step + 1))
+
+
+@kernel(FUSE)
+def image_to_columns(
+    x: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, size: Any, z: Any
+) -> None:
+    """Write element (i, j) of all windows of channel c to row (c, i, j) of z[n]; 0 outside x."""
+    height, width = x.shape[2:]
+    for n in range(x.shape[0]):
+        for c in range(x.shape[1]):
+            for i in range(kernel[0]):
+                for j in range(kernel[1]):
+                    row = z[n, (c * kernel[0] + i) * kernel[1] + j]
+                    left, step = j * dilation[1] - padding[1], stride[1]
+                    start, stop = _inside(left, step, size[1], width)
+                    for r in range(size[0]):
+                        y = r * stride[0] + i * dilation[0] - padding[0]
+                        to = row[r * size[1] : (r + 1) * size[1]]
+                        if not 0 <= y < height:
+                            to[:] = 0
+                            continue
+                        to[:start] = 0
+                        to[stop:] = 0
+                        if step == 1:
+                            for q in range(start, stop):
+                                to[q] = x[n, c, y, left + q]
+                        else:
+                            for q in range(start, stop):
+                                to[q] = x[n, c, y, left + q * step]
+
+
+@kernel(FUSE)
+def columns_to_image(
+    columns: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, size: Any, z: Any
+) -> None:
+    """Add each element of the columns to where `image_to_columns` took it from."""
+    height, width = z.shape[2:]
+    for n in range(z.shape[0]):
+        for c in range(z.shape[1]):
+            for i in range(kernel[0]):
+                for j in range(kernel[1]):
+                    row = columns[n, (c * kernel[0] + i) * kernel[1] + j]
+                    left, step = j * dilation[1] - padding[1], stride[1]
+                    start, stop = _inside(left, step, size[1], width)
+                    for r in range(size[0]):
+                        y = r * stride[0] + i * dilation[0] - padding[0]
+                        if 0 <= y < height:
+                            if step == 1:
+                                for q in range(start, stop):
+                                    z[n, c, y, left + q] += row[r * size[1] + q]
+                            else:
+                                for q in range(start, stop):
+                                    z[n, c, y, left + q * step] += row[r * size[1] + q]
+
+
+@kernel(FUSE)
+def index_of_maximum(x: Any, kernel: Any, stride: Any, padding: Any, z: Any) -> None:
+    """Write the index in x.reshape(-1) of each window's first maximum, or first NaN, to z."""
+    height, width = x.shape[2:]
+    for n in range(z.shape[0]):
+        for c in range(z.shape[1]):
+            origin = (n * x.shape[1] + c) * height * width
+            for r in range(z.shape[2]):
+                top = r * stride[0] - padding[0]
+                first, below = max(top, 0), min(top + kernel[0], height)
+                for q in range(z.shape[3]):
+                    left = q * stride[1] - padding[1]
+                    start, beyond = max(left, 0), min(left + kernel[1], width)
+                    best, where = x[n, c, first, start], first * width + start
+                    for y in range(first, below):
+                        for at in range(start, beyond):
+                            value = x[n, c, y, at]
+                            better = (value > best) | ((value != value) & (best == best))
+                            best = value if better else best
+                            where = y * width + at if better else where
+                    z[n, c, r, q] = origin + where
+
+
+@kernel(FUSE)
+def index_of_maximum_2x2(x: Any, z: Any) -> None:
+    """Do the same for 2x2 windows side by side: a row of them at once, four times as fast."""
+    width = x.shape[3]
+    best = np.empty(z.shape[3], x.dtype)
+    for n in range(z.shape[0]):
+        for c in range(z.shape[1]):
+            for r in range(z.shape[2]):
+                where = z[n, c, r]
+                origin = ((n * x.shape[1] + c) * x.shape[2] + 2 * r) * width
+                row = x[n, c, 2 * r]
+                for q in range(z.shape[3]):
+                    best[q], where[q] = row[2 * q], origin + 2 * q
+                for i in range(2):
+                    row = x[n, c, 2 * r + i]
+                    for j in range(2):
+                        for q in range(z.shape[3]):
+                            value, old = row[2 * q + j], best[q]
+                            better = (value > old) | ((value != value) & (old == old))
+                            best[q] = value if better else old
+                            where[q] = origin + i * width + j + 2 * q if better else where[q]
+
+
+@kernel(FUSE)
+def add_at(g: Any, index: Any, z: Any) -> None:
+    """Add g[i] to z[index[i]]."""
+    for i in range(g.size):
+        z[index[i]] += g[i]

@@ -123,20 +123,21 @@ fmod      = Primitive(np.fmod,           lambda g, z, x, y: g,        lambda g, 
 remainder = Primitive(np.remainder,      lambda g, z, x, y: g,        lambda g, z, x, y: -g * np.rint((x - z) / y))
 
 # Kinks.
+keep: Primitive = Primitive(linear_maps.keep,  lambda g, z, x, mask: keep(g, mask=mask))   # x where the mask is true, else 0
 absolute = Primitive(np.absolute,        lambda g, z, x: g * np.sign(x))
 maximum  = Primitive(np.maximum,         lambda g, z, x, y: np.where(np.equal(x, y), g / 2, np.where(np.greater(x, y), g, 0)),
                                          lambda g, z, x, y: np.where(np.equal(x, y), g / 2, np.where(np.less(x, y), g, 0)))
 minimum  = Primitive(np.minimum,         lambda g, z, x, y: np.where(np.equal(x, y), g / 2, np.where(np.less(x, y), g, 0)),
                                          lambda g, z, x, y: np.where(np.equal(x, y), g / 2, np.where(np.greater(x, y), g, 0)))
 where    = Primitive(lambda x, y, condition: np.where(condition, x, y),
-                     lambda g, z, x, y, condition: np.where(condition, g, 0),
-                     lambda g, z, x, y, condition: np.where(condition, 0, g), name="where")
+                     lambda g, z, x, y, condition: keep(g, mask=condition),
+                     lambda g, z, x, y, condition: keep(g, mask=np.logical_not(condition)), name="where")
 
 # Activations that NumPy lacks.  Finite, with their gradients, for any finite x.
 sigmoid  = Primitive(logistic,           lambda g, z, x: g * (z * (1 - z)), name="sigmoid")
 softplus = Primitive(lambda x: np.logaddexp(x, 0), lambda g, z, x: g * sigmoid(x), name="softplus")
 silu     = Primitive(lambda x: x * logistic(x), lambda g, z, x: g * (sigmoid(x) * (1 + (x - z))), name="silu")
-relu     = Primitive(lambda x: np.maximum(x, 0), lambda g, z, x: np.where(x > 0, g, 0), name="relu")
+relu     = Primitive(lambda x: np.maximum(x, 0), lambda g, z, x: keep(g, mask=x > 0), name="relu")
 leaky_relu = Primitive(lambda x, negative_slope=0.01: np.where(x > 0, x, negative_slope * x),
                      lambda g, z, x, negative_slope=0.01: np.where(x > 0, g, negative_slope * g), name="leaky_relu")
 elu      = Primitive(lambda x, alpha=1.0: np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0))),

@@ -91,6 +91,11 @@ ELEMENTWISE: Cases = {
         lambda x, y: primitives.where(x, y, condition=np.array([True, False, True])),
         pairs=[((3,), (3,)), ((2, 3), (3,)), ((), (2, 1)), ((0, 3), ())],
     ),
+    primitives.keep: [
+        (lambda g, m=m: primitives.keep(g, mask=m) ** 2, (signed(2, 3),))
+        for m in ([[True], [False]], [True, False, True], True, np.eye(2, 3, dtype=bool))
+    ]
+    + [(lambda g: primitives.keep(g, mask=g > 0), (signed(3, 4).T[::2],))],
     np.where: [
         (lambda x, y: np.where([[True], [False]], x, y), (signed(2, 3), signed(3, seed=1))),
         (lambda x: np.where(x > 0, x**2, -x), (signed(4),)),

@@ -9,9 +9,8 @@ import numpy as np
 
 __all__ = ["KERNEL_FROM", "kernels_for"]
 
-KERNEL_FROM = 1 << 14
-"""Number of elements from which a loop over all cores pays: below, to wake the other cores takes
-longer than NumPy's whole way."""
+KERNEL_FROM = 1 << 10
+"""Number of elements from which one compiled loop is faster than several calls of NumPy."""
 
 
 def kernels_for(*arrays: Any, at_least: int | None = None) -> ModuleType | None:

@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from minigrad.functional.compiled import kernels_for
 from minigrad.functional.windows import Pair, Windows, blocks, check_images, pair
 from minigrad.primitive import Primitive
 
@@ -123,6 +124,11 @@ def _input_gradient(g: Any, weight: Any, *, windows: Windows, size: Pair) -> Any
     z = np.empty((len(g), channels, h, w), np.result_type(g, weight))
     for some in blocks(len(g), len(transposed) * g_rows.shape[2] * z.itemsize):
         columns = transposed @ g_rows[some]
+        kernels = kernels_for(columns, z)
+        if kernels is not None:
+            z[some] = 0
+            kernels.columns_to_image(columns, *windows, g.shape[2:], z[some])
+            continue
         columns = columns.reshape(-1, channels, *windows.kernel, *g.shape[2:])
         padded = np.zeros((len(columns), channels, h + 2 * above, w + 2 * left), z.dtype)
         for i, j, place in windows.elements(size):
@@ -147,10 +153,18 @@ def _merged(x: Any, axis: int) -> Any:
 
 def _columns(x: Any, windows: Windows) -> Iterator[tuple[slice, npt.NDArray[Any]]]:
     """Yield, for a few images at a time, which they are and their windows as columns."""
-    view = windows.view(windows.pad(x))
-    _, channels, kh, kw, rows, columns = view.shape
-    for some in blocks(len(x), channels * kh * kw * rows * columns * x.itemsize):
-        yield some, view[some].reshape(-1, channels * kh * kw, rows * columns)
+    size = windows.along(x.shape[2:])
+    shape = (x.shape[1] * math.prod(windows.kernel), math.prod(size))
+    kernels = kernels_for(x)
+    view = windows.view(windows.pad(x)) if kernels is None else None
+    for some in blocks(len(x), math.prod(shape) * x.itemsize):
+        images = x[some]
+        if kernels is None:
+            yield some, view[some].reshape(len(images), *shape)
+        else:
+            columns = np.empty((len(images), *shape), x.dtype)
+            kernels.image_to_columns(images, *windows, size, columns)
+            yield some, columns
 
 
 # Rows.  All three take the windows; a gradient also needs the size of the image, which the

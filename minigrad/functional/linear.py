@@ -8,6 +8,7 @@ import numpy as np
 
 from minigrad import linear_maps
 from minigrad.functional.checks import check_range
+from minigrad.functional.compiled import kernels_for
 from minigrad.primitive import Primitive, bare
 
 __all__ = ["affine", "embedding", "rows_at", "rows_at_transpose"]
@@ -64,7 +65,10 @@ def embedding(weight: Any, index: Any) -> Any:
 def _sum_rows_at(g: Any, *, index: Any, rows: int) -> Any:
     """Sort the rows by where they go, and sum each run of equals."""
     z = np.zeros((rows, g.shape[-1]), g.dtype)
-    if index.size:
+    kernels = kernels_for(g)
+    if kernels is not None:
+        kernels.add_rows_at(linear_maps.rows(g), index.reshape(-1), z)
+    elif index.size:
         flat = index.reshape(-1)
         order = np.argsort(flat, kind="stable")
         there, starts = np.unique(flat[order], return_index=True)

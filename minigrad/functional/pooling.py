@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from minigrad.functional.compiled import kernels_for
 from minigrad.functional.windows import Pair, Windows, blocks, check_images, pair
 from minigrad.primitive import Primitive, bare
 
@@ -123,6 +124,14 @@ def _windows(
 
 def _index_of_maximum(x: npt.NDArray[Any], windows: Windows) -> npt.NDArray[np.intp]:
     """Return where each window's first maximum lies in x.reshape(-1): (N, C, rows, columns)."""
+    kernels = kernels_for(x)
+    if kernels is not None:
+        index = np.empty((*x.shape[:2], *windows.along(x.shape[2:])), np.intp)
+        if windows == Windows((2, 2), stride=(2, 2)):
+            kernels.index_of_maximum_2x2(x, index)
+        else:
+            kernels.index_of_maximum(x, *windows[:3], index)
+        return index
     n, channels, height, width = x.shape
     (sh, sw), (above, left) = windows.stride, windows.padding
     rows, columns = windows.along((height, width))
@@ -163,6 +172,10 @@ def _number_of_maximum(x: npt.NDArray[Any], windows: Windows) -> npt.NDArray[Any
 
 def _put_back(g: Any, *, index: Any, shape: tuple[int, ...]) -> Any:
     z = np.zeros(shape, g.dtype)
+    kernels = kernels_for(g, z)
+    if kernels is not None:
+        kernels.add_at(g.reshape(-1), index.reshape(-1), z.reshape(-1))
+        return z
     np.add.at(z.reshape(-1), index.reshape(-1), g.reshape(-1))  # windows may overlap
     return z
 

@@ -1,0 +1,253 @@
+"""Training steps of models: what the engine costs, beside PyTorch's eager mode.
+
+Each candidate is one whole step: gradients forgotten, forward, backward, and Adam; except for the
+chain of small operations, which is forward and backward alone.  The same models in float32, with
+the same sizes and the same kind of initial weights, on the same kind of data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import optim
+from minigrad import Tensor, nn
+from minigrad.functional import cross_entropy
+
+__all__ = ["MODELS", "candidates"]
+
+Step = Callable[[], object]
+
+CHAIN = 20
+"""Links of the chain: each a product, a sum and a tanh of 8x8 matrices."""
+
+MLP_BATCH, IMAGES = 64, 256
+LAYERS = (64, 256, 256, 10)
+VOCABULARY, POSITIONS, WIDTH, HEADS, BLOCKS, SEQUENCES = 28, 64, 128, 2, 2, 64
+
+
+def candidates(model: str, rng: np.random.Generator) -> dict[str, Step]:
+    """Return a step of the model in minigrad, and in PyTorch if that is installed.
+
+    Parameters
+    ----------
+    model : str
+        One of `MODELS`.
+    rng : numpy.random.Generator
+        Draws weights and data.
+    """
+    minigrad, pytorch = MODELS[model]
+    found = {"minigrad": minigrad(rng)}
+    try:
+        import torch
+    except ImportError:
+        return found
+    torch.manual_seed(int(rng.integers(2**31)))
+    found[f"PyTorch {torch.__version__}, eager"] = pytorch(rng)
+    return found
+
+
+# A chain of small operations.
+
+
+def _chain(rng: np.random.Generator) -> Step:
+    x, w, b = (Tensor(m, requires_grad=True) for m in _matrices(rng))
+
+    def step() -> None:
+        z: Any = x
+        for _ in range(CHAIN):
+            z = np.tanh(z * w + b)
+        z.sum().backward()
+        x.grad = w.grad = b.grad = None
+
+    return step
+
+
+def _torch_chain(rng: np.random.Generator) -> Step:
+    import torch
+
+    x, w, b = (torch.tensor(m, requires_grad=True) for m in _matrices(rng))
+
+    def step() -> None:
+        z = x
+        for _ in range(CHAIN):
+            z = torch.tanh(z * w + b)
+        z.sum().backward()
+        x.grad = w.grad = b.grad = None
+
+    return step
+
+
+def _matrices(rng: np.random.Generator) -> Any:
+    return rng.normal(size=(3, 8, 8))
+
+
+# Networks.
+
+
+def _step(net: nn.Module, x: Any, labels: Any) -> Step:
+    optimizer = optim.Adam(net.parameters(), lr=1e-3)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        cross_entropy(net(x), labels).backward()
+        optimizer.step()
+
+    return step
+
+
+def _torch_step(net: Any, x: Any, labels: Any) -> Step:
+    import torch
+
+    optimizer = torch.optim.Adam(net.parameters(), lr=1e-3, fused=True)
+    x, labels = torch.tensor(x), torch.tensor(labels)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        logits = net(x)
+        torch.nn.functional.cross_entropy(
+            logits.reshape(-1, logits.shape[-1]), labels.reshape(-1)
+        ).backward()
+        optimizer.step()
+
+    return step
+
+
+def _vectors(rng: np.random.Generator) -> tuple[Any, Any]:
+    x = rng.normal(size=(MLP_BATCH, LAYERS[0])).astype(np.float32)
+    return x, rng.integers(0, LAYERS[-1], MLP_BATCH)
+
+
+def _mlp(rng: np.random.Generator) -> Step:
+    layers: list[nn.Module] = []
+    for n, m in zip(LAYERS, LAYERS[1:], strict=False):
+        layers += [nn.Linear(n, m, rng=rng, dtype=np.float32), nn.ReLU()]
+    return _step(nn.Sequential(*layers[:-1]), *_vectors(rng))
+
+
+def _torch_mlp(rng: np.random.Generator) -> Step:
+    from torch import nn
+
+    layers: list[Any] = []
+    for n, m in zip(LAYERS, LAYERS[1:], strict=False):
+        layers += [nn.Linear(n, m), nn.ReLU()]
+    return _torch_step(nn.Sequential(*layers[:-1]), *_vectors(rng))
+
+
+def _images(rng: np.random.Generator) -> tuple[Any, Any]:
+    x = rng.normal(size=(IMAGES, 1, 28, 28)).astype(np.float32)
+    return x, rng.integers(0, 10, IMAGES)
+
+
+def _cnn(rng: np.random.Generator) -> Step:
+    options: dict[str, Any] = {"rng": rng, "dtype": np.float32}
+    net = nn.Sequential(
+        nn.Conv2d(1, 32, 3, padding=1, **options), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(32, 64, 3, padding=1, **options), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Flatten(), nn.Linear(64 * 7 * 7, 128, **options), nn.ReLU(),
+        nn.Linear(128, 10, **options),
+    )  # fmt: skip
+    return _step(net, *_images(rng))
+
+
+def _torch_cnn(rng: np.random.Generator) -> Step:
+    from torch import nn
+
+    net = nn.Sequential(
+        nn.Conv2d(1, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(32, 64, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Flatten(), nn.Linear(64 * 7 * 7, 128), nn.ReLU(),
+        nn.Linear(128, 10),
+    )  # fmt: skip
+    return _torch_step(net, *_images(rng))
+
+
+def _tokens(rng: np.random.Generator) -> Any:
+    return rng.integers(0, VOCABULARY, (2, SEQUENCES, POSITIONS))
+
+
+class Block(nn.Module):
+    """A pre-norm transformer block: causal attention, then an MLP of four times the width."""
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        options: dict[str, Any] = {"rng": rng, "dtype": np.float32}
+        self.norm1 = nn.LayerNorm(WIDTH, dtype=np.float32)
+        self.attention = nn.MultiHeadAttention(WIDTH, HEADS, causal=True, **options)
+        self.norm2 = nn.LayerNorm(WIDTH, dtype=np.float32)
+        self.widen = nn.Linear(WIDTH, 4 * WIDTH, **options)
+        self.gelu = nn.GELU()
+        self.narrow = nn.Linear(4 * WIDTH, WIDTH, **options)
+
+    def forward(self, x: Any) -> Any:
+        """Return an array of the shape of x, (sequences, positions, width)."""
+        x = x + self.attention(self.norm1(x))
+        return x + self.narrow(self.gelu(self.widen(self.norm2(x))))
+
+
+class LanguageModel(nn.Module):
+    """Two blocks between embeddings and a linear head: 412,188 parameters."""
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        options: dict[str, Any] = {"rng": rng, "dtype": np.float32}
+        self.token = nn.Embedding(VOCABULARY, WIDTH, **options)
+        self.position = nn.Embedding(POSITIONS, WIDTH, **options)
+        self.blocks = nn.Sequential(*(Block(rng) for _ in range(BLOCKS)))
+        self.norm = nn.LayerNorm(WIDTH, dtype=np.float32)
+        self.head = nn.Linear(WIDTH, VOCABULARY, **options)
+
+    def forward(self, tokens: Any) -> Any:
+        """Return the logits of the next token, (sequences, positions, vocabulary)."""
+        x = self.token(tokens) + self.position.weight
+        return self.head(self.norm(self.blocks(x)))
+
+
+def _transformer(rng: np.random.Generator) -> Step:
+    return _step(LanguageModel(rng), *_tokens(rng))
+
+
+def _torch_transformer(rng: np.random.Generator) -> Step:
+    import torch
+    from torch import nn
+
+    class TorchBlock(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm1, self.norm2 = nn.LayerNorm(WIDTH), nn.LayerNorm(WIDTH)
+            self.packed, self.output = nn.Linear(WIDTH, 3 * WIDTH), nn.Linear(WIDTH, WIDTH)
+            self.widen, self.narrow = nn.Linear(WIDTH, 4 * WIDTH), nn.Linear(4 * WIDTH, WIDTH)
+
+        def forward(self, x: Any) -> Any:
+            n, t, d = x.shape
+            packed = self.packed(self.norm1(x)).reshape(n, t, 3, HEADS, d // HEADS)
+            q, k, v = packed.permute(2, 0, 3, 1, 4)
+            mixed = nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+            x = x + self.output(mixed.transpose(1, 2).reshape(n, t, d))
+            return x + self.narrow(nn.functional.gelu(self.widen(self.norm2(x))))
+
+    class TorchLanguageModel(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.token = nn.Embedding(VOCABULARY, WIDTH)
+            self.position = nn.Embedding(POSITIONS, WIDTH)
+            self.blocks = nn.Sequential(*(TorchBlock() for _ in range(BLOCKS)))
+            self.norm, self.head = nn.LayerNorm(WIDTH), nn.Linear(WIDTH, VOCABULARY)
+
+        def forward(self, tokens: Any) -> Any:
+            x = self.token(tokens) + self.position.weight
+            return self.head(self.norm(self.blocks(x)))
+
+    net = TorchLanguageModel()
+    assert sum(p.numel() for p in net.parameters()) == 412_188
+    x, y = _tokens(rng)
+    torch.set_grad_enabled(True)
+    return _torch_step(net, x, y)
+
+
+MODELS: dict[str, tuple[Callable[..., Step], Callable[..., Step]]] = {
+    "a chain of 60 operations on 8x8 matrices, float64": (_chain, _torch_chain),
+    "an MLP 64-256-256-10, batch 64": (_mlp, _torch_mlp),
+    "a CNN on 28x28 images, batch 256": (_cnn, _torch_cnn),
+    "a transformer, 412,188 parameters, 64 sequences of 64": (_transformer, _torch_transformer),
+}
