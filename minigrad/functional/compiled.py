@@ -27,7 +27,7 @@ def kernels_for(*arrays: Any, at_least: int | None = None) -> ModuleType | None:
     """
     first = arrays[0]
     least = KERNEL_FROM if at_least is None else at_least
-    if first.size < least or type(first) is not np.ndarray:
+    if type(first) is not np.ndarray or first.size < least:
         return None
     dtype = first.dtype
     if dtype not in (np.float32, np.float64):
