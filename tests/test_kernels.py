@@ -14,6 +14,7 @@ import pytest
 
 from minigrad import Tensor, functional, grad, kernels
 from minigrad.functional import compiled
+from minigrad.functional.softmax import softmax_vjp
 
 DTYPES = [np.float64, np.float32]
 LOOPS = [
@@ -213,6 +214,18 @@ def test_strided_integer_and_mixed_arrays_take_the_numpy_way(
     np.testing.assert_allclose(results[0], f(whole.astype(float), *others), rtol=0, atol=1e-13)
     np.testing.assert_allclose(results[1], ordered, rtol=0, atol=1e-6 * np.abs(ordered).max())
     assert called
+
+
+@pytest.mark.parametrize("shape", [(103,), (161, 1), (3, 161, 103)])
+def test_a_gradient_that_broadcasts_takes_the_numpy_way(shape: tuple[int, ...]) -> None:
+    """A loop would read past the end of what is smaller."""
+    x, g = numbers(161, 103), numbers(*shape, seed=1)
+    gs, xs = (np.ascontiguousarray(each) for each in np.broadcast_arrays(g, x))
+    with compiled_from(0):
+        for row in (gelu_file.gelu_exact_vjp, gelu_file.gelu_tanh_vjp):
+            np.testing.assert_allclose(row(g, x), row(gs, xs), rtol=0, atol=1e-14)
+        result, expected = (softmax_vjp(*pair, axis=-1) for pair in ((g, x), (gs, xs)))
+        np.testing.assert_allclose(result, expected, rtol=0, atol=1e-12)
 
 
 # NaN, infinity, and numbers far out
