@@ -11,7 +11,8 @@ arithmetic only, which the compiler turns into instructions on 8 or 16 numbers a
     exp x = 2ᵏ exp r        with k the whole number nearest to x / log 2, so that |r| ≤ (log 2) / 2
 
 where exp r is Taylor's series, to the degree at which the next term is below rounding, and 2ᵏ is k
-in the place of a floating-point number's exponent.
+in the place of a floating-point number's exponent.  At both ends of that place nothing more is
+needed: the least k stands there for the factor 0, and the greatest for infinity.
 """
 
 from __future__ import annotations
@@ -50,23 +51,26 @@ def kernel(fastmath: set[str]) -> Callable[[Function], Function]:
 
 
 def exp(x: Any) -> Any:
-    """Exponential function, but a number near the largest instead of an overflow, and 0 early."""
+    """Exponential function: 0 where it is below 0.7 times the least normal number.
+
+    And infinite where it is above 0.7 times the largest.
+    """
     return np.exp(x)
 
 
 @overload(exp, jit_options={"fastmath": FUSE, "forceinline": True})  # type: ignore[untyped-decorator]
 def _exp(x: Any) -> Callable[[Any], Any]:
     if x == types.float32:
-        real, whole, degree, bits, bias, low, high = np.float32, np.int32, 7, 23, 127, -87.3, 88.3
+        real, whole, degree, bits, bias, low, high = np.float32, np.int32, 7, 23, 127, -88.0, 88.7
         log2_head, log2_tail = 0.693359375, -2.12194440e-4  # k times the head is exact
     else:
         real, whole, degree, bits, bias = np.float64, np.int64, 13, 52, 1023
-        low, high = -708.3, 709.4
+        low, high = -709.0, 709.7
         log2_head, log2_tail = 6.93147180369123816490e-1, 1.90821492927058770002e-10
     taylor = np.array([1 / math.factorial(n) for n in range(degree, -1, -1)], real)
+    # From `least` to `most`, k goes from -bias to bias + 1.
     least, most, per_log2, half = real(low), real(high), real(1 / math.log(2)), real(0.5)
-    head, tail, nothing = real(log2_head), real(log2_tail), real(0)
-    shift, exponent_of_1 = whole(bits), whole(bias)
+    head, tail, shift, exponent_of_1 = real(log2_head), real(log2_tail), whole(bits), whole(bias)
 
     def implementation(x: Any) -> Any:
         bounded = least if x < least else x
@@ -79,8 +83,7 @@ def _exp(x: Any) -> Callable[[Any], Any]:
         for n in range(2, degree, 2):
             odd = odd * r2 + taylor[n]
             even = even * r2 + taylor[n + 1]
-        z = (odd * r + even) * whole((whole(k) + exponent_of_1) << shift).view(real)
-        return z if x >= least or x != x else nothing
+        return (odd * r + even) * whole((whole(k) + exponent_of_1) << shift).view(real)
 
     return implementation
 
@@ -102,11 +105,15 @@ LEAST_T = 1 / (1 + FARTHEST / 2)
 
 
 def _erfc_polynomial(degree: int) -> Any:
-    def at(s: Any) -> Any:
+    def remainder(s: Any, polynomial: Any) -> Any:
         t = LEAST_T + (1 - LEAST_T) * (np.asarray(s) + 1) / 2
-        return np.array([_scaled_erfc(a) for a in 2 / t - 2])
+        return np.array([_scaled_erfc(a) for a in 2 / t - 2]) - np.polyval(polynomial[::-1], s)
 
-    return chebyshev.cheb2poly(chebyshev.chebinterpolate(at, degree))[::-1]
+    polynomial = np.zeros(degree + 1)
+    for _ in range(2):  # the second time of what rounding has left over
+        coefficients = chebyshev.chebinterpolate(remainder, degree, (polynomial,))
+        polynomial += chebyshev.cheb2poly(coefficients)
+    return polynomial[::-1]
 
 
 def normal_cdf(x: Any) -> Any:
@@ -117,7 +124,7 @@ def normal_cdf(x: Any) -> Any:
 
 @overload(normal_cdf, jit_options={"fastmath": FUSE, "forceinline": True})  # type: ignore[untyped-decorator]
 def _normal_cdf(x: Any) -> Callable[[Any], Any]:
-    real, degree = (np.float32, 11) if x == types.float32 else (np.float64, 21)
+    real, degree = (np.float32, 11) if x == types.float32 else (np.float64, 23)
     polynomial = _erfc_polynomial(degree).astype(real)
     one, half, farthest, root = real(1), real(0.5), real(FARTHEST), real(math.sqrt(0.5))
     slope, offset = real(2 / (1 - LEAST_T)), real(-(1 + LEAST_T) / (1 - LEAST_T))

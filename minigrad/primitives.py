@@ -31,7 +31,8 @@ import numpy as np
 from minigrad import einstein, linear_algebra, linear_maps, reductions
 from minigrad.primitive import Primitive, Variadic, table
 
-LN2, LN10 = math.log(2), math.log(10)  # Python numbers: NumPy's would make float32 float64
+# Python numbers: NumPy's would make float32 float64.
+LN2, LN10, TWO_OVER_ROOT_PI = math.log(2), math.log(10), 2 / math.sqrt(math.pi)
 
 
 def one_less(x: Any, y: Any) -> Any:
@@ -58,6 +59,12 @@ def logistic(x: Any) -> Any:
     """1 / (1 + exp -x), and exp x / (1 + exp x) for negative x: no exponential overflows."""
     e = np.exp(-np.abs(x))
     return np.where(x < 0, e, 1) / (1 + e)
+
+
+def error_function(x: Any) -> Any:
+    """2/√π ∫₀ˣ exp(-t²) dt, of one element after the other: NumPy has none."""
+    dtype = x.dtype if getattr(x, "dtype", np.dtype(int)).kind == "f" else np.float64
+    return np.vectorize(math.erf, otypes=[dtype])(x)
 
 
 # ruff: noqa: E501  a row is a row
@@ -92,7 +99,7 @@ log1p    = Primitive(np.log1p,           lambda g, z, x: g / (1 + x))
 logaddexp  = Primitive(np.logaddexp,     lambda g, z, x, y: g * np.exp(x - z),  lambda g, z, x, y: g * np.exp(y - z))
 logaddexp2 = Primitive(np.logaddexp2,    lambda g, z, x, y: g * np.exp2(x - z), lambda g, z, x, y: g * np.exp2(y - z))
 
-# Circular and hyperbolic functions.
+# Circular, hyperbolic and error functions.
 sin      = Primitive(np.sin,             lambda g, z, x: g * np.cos(x))
 cos      = Primitive(np.cos,             lambda g, z, x: -g * np.sin(x))
 tan      = Primitive(np.tan,             lambda g, z, x: g + g * z * z)
@@ -106,6 +113,7 @@ tanh     = Primitive(np.tanh,            lambda g, z, x: g - g * z * z)
 arcsinh  = Primitive(np.arcsinh,         lambda g, z, x: g / np.hypot(x, 1))
 arccosh  = Primitive(np.arccosh,         lambda g, z, x: g / np.sqrt((x - 1) * (x + 1)))
 arctanh  = Primitive(np.arctanh,         lambda g, z, x: g / ((1 - x) * (1 + x)))
+erf      = Primitive(error_function,      lambda g, z, x: g * (TWO_OVER_ROOT_PI * np.exp(-(x * x))), name="erf")
 deg2rad  = Primitive(np.deg2rad,         lambda g, z, x: g * (math.pi / 180))
 rad2deg  = Primitive(np.rad2deg,         lambda g, z, x: g * (180 / math.pi))
 

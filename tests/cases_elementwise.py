@@ -80,6 +80,7 @@ ELEMENTWISE: Cases = {
     + [(lambda x: np.round(x, 1), (np.array([0.23, -1.57]),))]
     + [(lambda x: x.round(1), (np.array([0.23, -1.57]),))],
     np.around: unary(lambda x: np.around(x), make=lambda *s: apart(signed(*s))),
+    primitives.erf: unary(primitives.erf),
     primitives.sigmoid: unary(primitives.sigmoid),
     primitives.softplus: unary(primitives.softplus),
     primitives.silu: unary(primitives.silu),

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from samples import Case, signed
+from samples import Case, signed, unary
 
 from minigrad import GradientError, Tensor, check_gradients, functional, primitives
 from minigrad.functional.attention import attention_weights
@@ -22,6 +22,7 @@ from minigrad.functional.cross_entropy import (
     cross_entropy_of_labels,
     cross_entropy_of_labels_vjp,
 )
+from minigrad.functional.gelu import gelu_exact, gelu_exact_vjp, gelu_tanh, gelu_tanh_vjp
 from minigrad.functional.linear import rows_at, rows_at_transpose
 from minigrad.functional.losses import huber, mean_squared_error
 from minigrad.functional.normalization import standardized, standardized_affine, standardized_vjp
@@ -69,6 +70,11 @@ def over_axes(*rows: Callable[..., Any], inputs: int) -> list[Case]:
     ]
 
 
+def with_gradients(row: Callable[..., Any]) -> list[Case]:
+    """The VJP of an elementwise function, as a row of a gradient and the function's input."""
+    return [(row, (signed(*np.shape(x), seed=3), x)) for _, (x,) in unary(row)]
+
+
 LABELS: list[dict[str, Any]] = [
     {"labels": np.array(labels, int), "label_smoothing": smoothing}
     for labels in (2, [0, 3, 3], [[1, 0, 1], [2, 3, 0]], [])
@@ -114,6 +120,10 @@ CASES: dict[str, list[Case]] = {
         for shape in ((), (2, 5), (0,))
         for delta in (0.2, 1.2)
     ],
+    "gelu_exact": unary(gelu_exact),
+    "gelu_exact_vjp": with_gradients(gelu_exact_vjp),
+    "gelu_tanh": unary(gelu_tanh),
+    "gelu_tanh_vjp": with_gradients(gelu_tanh_vjp),
     "rows_at": [
         (lambda w, i=i: rows_at(w, index=np.array(i, int)) ** 2, (signed(3, 2),))
         for i in (1, [0, 2, 2], [[1, 1], [0, 1]], [])

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minigrad import Tensor, functional
+from minigrad import Tensor, functional, primitives
 from minigrad.primitive import Primitive
 from minigrad.primitives import relu
 
@@ -21,11 +21,6 @@ def convolutional_network(x: Any, w1: Any, b1: Any, w2: Any, b2: Any, target: An
     """Convolution, ReLU, maximum pooling, a linear layer, cross-entropy."""
     z = functional.max_pool2d(relu(functional.conv2d(x, w1, b1, padding=1)), 2)
     return functional.cross_entropy(functional.affine(z.reshape(len(x), -1), w2, b2), target)
-
-
-def gelu(x: Any) -> Any:
-    """Its tanh form."""
-    return x / 2 * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
 
 
 def transformer_block(x: Any, *parameters: Any, heads: int) -> Any:
@@ -42,7 +37,7 @@ def transformer_block(x: Any, *parameters: Any, heads: int) -> Any:
     )
     x = x + z.transpose(0, 2, 1, 3).reshape(batch, time, d) @ wo
     h = functional.layer_norm(x, n2, m2)
-    return x + functional.affine(gelu(functional.affine(h, w1, b1)), w2, b2)
+    return x + functional.affine(functional.gelu(functional.affine(h, w1, b1), "tanh"), w2, b2)
 
 
 OURS: dict[str, Any] = {
@@ -124,6 +119,14 @@ def layer_norm_with_eps_outside_the_root(
     return c / (np.sqrt((c * c).mean(axis=-1, keepdims=True)) + eps) * w + b
 
 
+def gelu_of_the_other_form(x: Any, approximate: str) -> Any:
+    return functional.gelu(x, "tanh" if approximate == "none" else "none")
+
+
+def gelu_without_the_root_of_two(x: Any, approximate: str) -> Any:
+    return x * (1 + primitives.erf(x)) / 2
+
+
 def attention_divided_by_d(q: Any, k: Any, v: Any, causal: bool) -> Any:
     return functional.scaled_dot_product_attention(q / math.sqrt(q.shape[-1]), k, v, causal=causal)
 
@@ -149,6 +152,8 @@ MISTAKES: list[tuple[str, Any]] = [
     ("cross_entropy", cross_entropy_smoothed_over_the_other_classes),
     ("huber_loss", huber_loss_divided_by_delta),
     ("layer_norm", layer_norm_with_eps_outside_the_root),
+    ("gelu", gelu_of_the_other_form),
+    ("gelu", gelu_without_the_root_of_two),
     ("scaled_dot_product_attention", attention_divided_by_d),
     ("scaled_dot_product_attention", attention_that_sees_the_future),
     ("embedding", embedding_that_keeps_one_gradient),

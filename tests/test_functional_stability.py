@@ -185,3 +185,19 @@ def test_masked_classes_may_be_minus_infinity() -> None:
     z, gradient = value_and_gradient(lambda x: functional.cross_entropy(x, [0]), x)
     assert z == np.log(2)
     np.testing.assert_array_equal(gradient, [[-0.5, 0.0, 0.5]])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("approximate", ["none", "tanh"])
+def test_gelu_and_its_two_derivatives_are_exact_far_out(approximate: str, dtype: Any) -> None:
+    x = np.array([-HUGE, -750, 750, HUGE], dtype)
+    z, gradient = value_and_gradient(lambda x: functional.gelu(x, approximate), x, np.ones(4))
+    np.testing.assert_array_equal(z, [0, 0, 750, HUGE])
+    np.testing.assert_array_equal(gradient, [0, 0, 1, 1])
+    slope = grad(lambda x: functional.gelu(x, approximate).sum())
+    np.testing.assert_array_equal(grad(lambda x: slope(x).sum())(x), np.zeros(4, dtype))
+
+
+def test_gelu_takes_a_number_as_numpys_functions_do() -> None:
+    assert functional.gelu(2) == functional.gelu(2.0) == functional.gelu(np.array([2.0]))[0]
+    assert functional.gelu(2, "tanh") == functional.gelu(np.array([2.0]), "tanh")[0]

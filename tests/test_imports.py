@@ -29,6 +29,17 @@ def test_importing_minigrad_brings_neither_numba_nor_matplotlib() -> None:
     assert not imported_after("import minigrad") & {"numba", "matplotlib", "tqdm"}
 
 
+def test_a_small_model_runs_without_numba() -> None:
+    """Compiled loops are for large arrays, and what only they need is imported with them."""
+    model = (
+        "import numpy as np; from minigrad import nn; rng = np.random.default_rng(0); "
+        "model = nn.Sequential(nn.LayerNorm(4), nn.MultiHeadAttention(4, 2, causal=True, rng=rng), "
+        "nn.Linear(4, 8, rng=rng), nn.GELU(), nn.Linear(8, 2, rng=rng), nn.Softmax()); "
+        "model(np.ones((2, 3, 4))).sum().backward()"
+    )
+    assert "numba" not in imported_after(model)
+
+
 def test_importing_optim_or_datasets_brings_no_matplotlib() -> None:
     assert not imported_after("import optim") & {"matplotlib", "tqdm"}
     assert not imported_after("import datasets") & {"matplotlib", "tqdm", "numba"}

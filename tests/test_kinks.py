@@ -1,5 +1,6 @@
 """Kinks, ties and edges of domains, where numerical derivatives have nothing to say."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -139,7 +140,7 @@ ACTIVATIONS = ["sigmoid", "softplus", "silu", "elu", "leaky_relu", "relu"]
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize("name", [*ACTIVATIONS, "tanh", "arctan", "arcsinh", "cbrt"])
+@pytest.mark.parametrize("name", [*ACTIVATIONS, "tanh", "erf", "arctan", "arcsinh", "cbrt"])
 def test_values_and_two_derivatives_are_finite_at_1e4(name: str, dtype: Any) -> None:
     row = getattr(primitives, name)
     for x in (-1e4, -750.0, 0.5, 750.0, 1e4):
@@ -169,6 +170,16 @@ def test_activations_follow_their_definitions() -> None:
         (primitives.elu, np.where(x > 0, x, np.exp(x) - 1)),
     ):
         np.testing.assert_allclose(row(x), expected, rtol=1e-14, atol=1e-15)
+
+
+def test_erf_is_pythons_and_takes_what_numpys_functions_take() -> None:
+    x = [-np.inf, -1.0, -1e-300, 0.0, 0.3, 2.0, np.inf]
+    np.testing.assert_array_equal(primitives.erf(x), [math.erf(a) for a in x])
+    assert primitives.erf(0.3) == math.erf(0.3)
+    assert np.isnan(primitives.erf(np.nan))
+    for given, result in ((int, float), (bool, float), (np.float32, np.float32)):
+        assert primitives.erf(np.zeros((0, 2), given)).dtype == result
+        assert primitives.erf(np.ones((2, 2), given)).dtype == result
 
 
 @pytest.mark.parametrize("shift", [-1e4, 0.0, 1e4])

@@ -16,8 +16,9 @@ KERNEL_FROM = 1 << 10
 def kernels_for(*arrays: Any, at_least: int | None = None) -> ModuleType | None:
     """Return the module `minigrad.kernels` where its loops are faster, else None.
 
-    That is for arrays of one type, float32 or float64, all C-ordered, the first of `at_least`
-    elements (by default `KERNEL_FROM`); not for Tensors.
+    That is for arrays of one shape and one type, float32 or float64, all C-ordered, of `at_least`
+    elements (by default `KERNEL_FROM`); not for Tensors, nor for arrays that broadcast: a loop
+    would read past the end of the smaller one.
 
     Examples
     --------
@@ -26,13 +27,15 @@ def kernels_for(*arrays: Any, at_least: int | None = None) -> ModuleType | None:
     """
     first = arrays[0]
     least = KERNEL_FROM if at_least is None else at_least
-    if first.size < least or type(first) is not np.ndarray:
+    if type(first) is not np.ndarray or first.size < least:
         return None
     dtype = first.dtype
     if dtype not in (np.float32, np.float64):
         return None
     for x in arrays:
-        if type(x) is not np.ndarray or x.dtype != dtype or not x.flags.c_contiguous:
+        if type(x) is not np.ndarray or x.dtype != dtype or x.shape != first.shape:
+            return None
+        if not x.flags.c_contiguous:
             return None
     from minigrad import kernels
 

@@ -63,7 +63,8 @@ def gelu(x: Any, approximate: str = "none") -> Any:
 def _cdf(x: Any) -> Any:
     """Φ(x) = ½ erfc(-x / √2), which stays exact far to the left."""
     x = np.asarray(x)
-    tails = [math.erfc(a) / 2 for a in (x.reshape(-1) * -math.sqrt(0.5)).tolist()]
+    root = -math.sqrt(0.5)
+    tails = [math.erfc(root * a) / 2 for a in x.reshape(-1).tolist()]
     return np.array(tails, np.result_type(x, np.float32)).reshape(x.shape)
 
 

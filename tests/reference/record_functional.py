@@ -174,9 +174,18 @@ def networks() -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
+def gelus() -> list[dict[str, Any]]:
+    """Both forms, close to 0 and far from it."""
+    return [
+        run("gelu", F.gelu, numbers(3, 7, scale=scale), options={"approximate": form})
+        for form, scale in itertools.product(("none", "tanh"), (1.0, 5.0, 1e4))
+    ]
+
+
 if __name__ == "__main__":
     content = [f'"made_with": "torch {torch.__version__}, float64"']
-    lines = [json.dumps(entry) for entry in (*windows(), *losses(), *vectors(), *networks())]
+    runs = *windows(), *losses(), *vectors(), *networks(), *gelus()
+    lines = [json.dumps(entry) for entry in runs]
     content.append('"runs": [\n' + ",\n".join(lines) + "\n]")
     (HERE / "functional.json").write_text("{\n" + ",\n".join(content) + "\n}\n", encoding="utf-8")
     print(f"wrote functional.json, {len(lines)} runs")
