@@ -17,6 +17,7 @@ from minigrad import functional, primitives
 Shape = tuple[int, ...]
 
 SHAPES: list[Shape] = [(), (3,), (2, 3), (1,), (2,), (3, 1), (1, 3), (3, 3), (2, 1, 3), (2, 3, 2)]
+STEPS = 8  # of an expression, at most
 LARGEST = 40  # elements of a node
 NEAREST = 0.05  # what a kink keeps away from
 
@@ -179,7 +180,7 @@ def of_one(shape: Shape) -> dict[str, list[Operation]]:
             smooth += [f"np.std({spread}) / 9", f"functional.layer_norm({spread})"]
     if n == 1:
         linear += ["np.diag({0})", "np.outer({0}, [1.0, -2.0])", "np.kron({0}, [1.0, 2.0])",
-                   "primitives.scatter({0}, index=np.arange(len({0})) // 2, shape=(4,))"]
+                   "primitives.scatter({0}, index=np.arange(len({0})) // 2 % 4, shape=(4,))"]
     if n >= 2:
         linear += ["{0}.mT", "np.moveaxis({0}, 0, -1)", "np.swapaxes({0}, 0, 1)", "{0}[:, 0]",
                    "np.transpose({0}, axes=(-1, " + ", ".join(map(str, range(n - 1))) + "))",
@@ -287,7 +288,6 @@ def expressions(
     exact: bool = False,
     first: str = "",
     others: tuple[str, ...] = ("",),
-    steps: int = 8,
 ) -> Expression:
     """Expressions on up to three leaves.
 
@@ -297,8 +297,6 @@ def expressions(
         Only polynomials of degree 4 or less in whole numbers that are small: no rounding.
     first, others : str and tuple of str
         What the code of the first step has to contain, and one of what that of the others has to.
-    steps : int
-        The largest number of steps.
     """
     shapes = draw(st.lists(st.sampled_from(SHAPES), min_size=1, max_size=3))
     rng = np.random.default_rng(draw(st.integers(0, 9999)))
@@ -312,25 +310,24 @@ def expressions(
     degrees = [1] * len(leaves)
     made: list[Step] = []
 
-    def attempt(operation: Operation, inputs: tuple[int, ...]) -> bool:
+    def attempt(operation: Operation, inputs: tuple[int, ...]) -> None:
+        """Make the step, unless its result is too large or at a kink."""
         arguments = [values[i] for i in inputs]
         value = np.asarray(compiled(operation.code)(*arguments))
         degree = (sum if operation.product else max)(degrees[i] for i in inputs)
         largest = np.max(np.abs(value), initial=0)
-        near = operation.kink and np.min(
-            np.abs(compiled(operation.kink)(*arguments)), initial=1
-        ) < NEAREST
+        distance = compiled(operation.kink)(*arguments) if operation.kink else 1.0
+        near = np.min(np.abs(distance), initial=1.0) < NEAREST
         if not 0 < value.size <= LARGEST or near or (exact and (degree > 4 or largest > 1e6)):
-            return False
+            return
         if not exact and largest > LIMIT:
             operation = operation._replace(code=f"np.arctan({operation.code})")
             value = np.arctan(value)
         values.append(value)
         degrees.append(degree)
         made.append(Step(operation, inputs))
-        return True
 
-    for _ in range(draw(st.integers(1, steps))):
+    for _ in range(draw(st.integers(1, STEPS))):
         # As often the newest node as any: chains become long.
         x = min(draw(st.integers(0, 2 * len(values) - 1)), len(values) - 1)
         y = draw(st.integers(0, len(values) - 1))
