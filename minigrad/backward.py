@@ -83,6 +83,7 @@ def backpropagate(
         oldest = min(ages, default=output.serial)
     if output.op is None:
         return {output: g} if targets is None else {}
+    watcher = watchers[-1] if watchers else None
     gradients = {output: g}
     youngest_first = [(-output.serial, output)]
     while youngest_first:
@@ -90,8 +91,8 @@ def backpropagate(
         z_bar = gradients.pop(z)
         if keep is not None:
             keep[z] = z_bar
-        if watchers:
-            watchers[-1].before_backward(z)
+        if watcher is not None:
+            watcher.before_backward(z)
         op: Any = z.op
         vjps, kwargs, age = op.vjps, z.kwargs, z.serial
         arguments = (z_bar, z, *z.parents) if create_graph else (z_bar, z._data, *z.values)
@@ -115,8 +116,8 @@ def backpropagate(
             data = x._data
             if x_bar.shape != data.shape or x_bar.dtype is not data.dtype:
                 x_bar = conform(x_bar, x, op)
-            if watchers:
-                watchers[-1].after_vjp(z, i, z_bar, x_bar)
+            if watcher is not None:
+                watcher.after_vjp(z, i, z_bar, x_bar)
             if x in gradients:
                 gradients[x] = gradients[x] + x_bar
             else:

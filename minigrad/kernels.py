@@ -184,6 +184,13 @@ def gelu_tanh_vjp(g: Any, x: Any, c: Any, a: Any, z: Any) -> None:
         z[i] = g[i] * (sigma + v * sigma * (one - sigma) * slope)
 
 
+@kernel(FUSE)
+def keep(g: Any, mask: Any, z: Any) -> None:
+    """Write g to z where the mask is true, else 0."""
+    for i in range(g.size):
+        z[i] = g[i] if mask[i] else g.dtype.type(0)
+
+
 # Loops over rows: x is of shape (rows, d).
 
 
@@ -226,6 +233,37 @@ def softmax_vjp(g: Any, p: Any, scale: Any, z: Any) -> None:
             mean += g[i, j] * p[i, j]
         for j in range(p.shape[1]):
             z[i, j] = scale * p[i, j] * (g[i, j] - mean)
+
+
+@kernel(REORDER)
+def cross_entropy(x: Any, labels: Any, smoothing: Any, z: Any) -> None:
+    """Write log Σ exp x - Σ t x to z for each row, with the targets t of its label."""
+    one, share = x.dtype.type(1), smoothing / x.dtype.type(x.shape[1])
+    for i in range(x.shape[0]):
+        m = _maximum(x[i], x.shape[1])
+        total = mean = x.dtype.type(0)
+        for j in range(x.shape[1]):
+            total += exp(x[i, j] - m)
+            mean += share * (x[i, j] - m)
+        z[i] = np.log(total) - (one - smoothing) * (x[i, labels[i]] - m)
+        if smoothing > 0:
+            z[i] -= mean
+
+
+@kernel(REORDER)
+def cross_entropy_vjp(g: Any, x: Any, labels: Any, smoothing: Any, z: Any) -> None:
+    """Write g (softmax x - t) to z for each row, with the targets t of its label."""
+    one, share = x.dtype.type(1), smoothing / x.dtype.type(x.shape[1])
+    for i in range(x.shape[0]):
+        m = _maximum(x[i], x.shape[1])
+        total = x.dtype.type(0)
+        for j in range(x.shape[1]):
+            z[i, j] = exp(x[i, j] - m)
+            total += z[i, j]
+        inverse = one / total
+        for j in range(x.shape[1]):
+            z[i, j] = g[i] * (z[i, j] * inverse - share)
+        z[i, labels[i]] -= g[i] * (one - smoothing)
 
 
 @njit(fastmath=REORDER, error_model="numpy")  # type: ignore[untyped-decorator]
@@ -287,8 +325,8 @@ def add_rows_at(g: Any, index: Any, z: Any) -> None:
 
 
 # Loops over the windows of images, x of shape (images, channels, height, width).  The windows are
-# given as the pairs (vertical, horizontal) of `functional.windows.Windows`, and `size` says how many
-# there are.  The innermost loops run along a row of windows, over those whose element lies in x.
+# given as the pairs (vertical, horizontal) of `functional.windows.Windows`; `size` says how many
+# there are.
 
 
 @njit  # type: ignore[untyped-decorator]
@@ -298,57 +336,85 @@ def _inside(first: int, step: int, count: int, length: int) -> tuple[int, int]:
     return start, max(start, min(count, (length - 1 - first) // step + 1))
 
 
+@njit  # type: ignore[untyped-decorator]
+def _is_shift(height: int, width: int, stride: Any, size: Any) -> bool:
+    """Whether there is a window at each place, so that columns are shifted copies of a channel."""
+    return stride[0] == stride[1] == 1 and size[0] == height and size[1] == width
+
+
+@njit  # type: ignore[untyped-decorator]
+def _clear_outside(row: Any, down: int, right: int, height: int, width: int) -> None:
+    """Set those of a channel's elements to 0 that are outside once it is shifted."""
+    for k in range(min(-down, height) * width):
+        row[k] = 0
+    for k in range(max(height - down, 0) * width, height * width):
+        row[k] = 0
+    if right < 0:
+        for k in range(0, height * width, width):
+            for q in range(min(-right, width)):
+                row[k + q] = 0
+    elif right > 0:
+        for k in range(0, height * width, width):
+            for q in range(max(width - right, 0), width):
+                row[k + q] = 0
+
+
 @kernel(FUSE)
 def image_to_columns(
     x: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, size: Any, z: Any
 ) -> None:
     """Write element (i, j) of all windows of channel c to row (c, i, j) of z[n]; 0 outside x."""
     height, width = x.shape[2:]
+    shift = _is_shift(height, width, stride, size)
     for n in range(x.shape[0]):
         for c in range(x.shape[1]):
+            flat = x[n, c].reshape(-1)
             for i in range(kernel[0]):
                 for j in range(kernel[1]):
                     row = z[n, (c * kernel[0] + i) * kernel[1] + j]
-                    left, step = j * dilation[1] - padding[1], stride[1]
-                    start, stop = _inside(left, step, size[1], width)
+                    down, right = i * dilation[0] - padding[0], j * dilation[1] - padding[1]
+                    if shift:
+                        by = down * width + right
+                        for k in range(max(0, -by), min(flat.size, flat.size - by)):
+                            row[k] = flat[k + by]
+                        _clear_outside(row, down, right, height, width)
+                        continue
+                    start, stop = _inside(right, stride[1], size[1], width)
                     for r in range(size[0]):
-                        y = r * stride[0] + i * dilation[0] - padding[0]
-                        to = row[r * size[1] : (r + 1) * size[1]]
-                        if not 0 <= y < height:
-                            to[:] = 0
-                            continue
-                        to[:start] = 0
-                        to[stop:] = 0
-                        if step == 1:
-                            for q in range(start, stop):
-                                to[q] = x[n, c, y, left + q]
-                        else:
-                            for q in range(start, stop):
-                                to[q] = x[n, c, y, left + q * step]
+                        y = r * stride[0] + down
+                        for q in range(size[1]):
+                            if 0 <= y < height and start <= q < stop:
+                                row[r * size[1] + q] = x[n, c, y, right + q * stride[1]]
+                            else:
+                                row[r * size[1] + q] = 0
 
 
 @kernel(FUSE)
 def columns_to_image(
     columns: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, size: Any, z: Any
 ) -> None:
-    """Add each element of the columns to where `image_to_columns` took it from."""
+    """Add each element of the columns to where `image_to_columns` took it from; uses them up."""
     height, width = z.shape[2:]
+    shift = _is_shift(height, width, stride, size)
     for n in range(z.shape[0]):
         for c in range(z.shape[1]):
+            flat = z[n, c].reshape(-1)
             for i in range(kernel[0]):
                 for j in range(kernel[1]):
                     row = columns[n, (c * kernel[0] + i) * kernel[1] + j]
-                    left, step = j * dilation[1] - padding[1], stride[1]
-                    start, stop = _inside(left, step, size[1], width)
+                    down, right = i * dilation[0] - padding[0], j * dilation[1] - padding[1]
+                    if shift:
+                        by = down * width + right
+                        _clear_outside(row, down, right, height, width)
+                        for k in range(max(0, -by), min(flat.size, flat.size - by)):
+                            flat[k + by] += row[k]
+                        continue
+                    start, stop = _inside(right, stride[1], size[1], width)
                     for r in range(size[0]):
-                        y = r * stride[0] + i * dilation[0] - padding[0]
+                        y = r * stride[0] + down
                         if 0 <= y < height:
-                            if step == 1:
-                                for q in range(start, stop):
-                                    z[n, c, y, left + q] += row[r * size[1] + q]
-                            else:
-                                for q in range(start, stop):
-                                    z[n, c, y, left + q * step] += row[r * size[1] + q]
+                            for q in range(start, stop):
+                                z[n, c, y, right + q * stride[1]] += row[r * size[1] + q]
 
 
 @kernel(FUSE)
@@ -374,27 +440,53 @@ def index_of_maximum(x: Any, kernel: Any, stride: Any, padding: Any, z: Any) -> 
                     z[n, c, r, q] = origin + where
 
 
+# Windows of 2x2 side by side, which are nearly all that networks use: whole rows of them at once.
+
+
+@njit  # type: ignore[untyped-decorator]
+def _replaces(value: Any, best: Any) -> Any:
+    """Whether a value is a new maximum: the first of equals stays, and a NaN is above all."""
+    return (value > best) | ((value != value) & (best == best))
+
+
 @kernel(FUSE)
-def index_of_maximum_2x2(x: Any, z: Any) -> None:
-    """Do the same for 2x2 windows side by side: a row of them at once, four times as fast."""
-    width = x.shape[3]
-    best = np.empty(z.shape[3], x.dtype)
+def maximum_2x2(x: Any, z: Any) -> None:
+    """Write the maximum of each window to z."""
     for n in range(z.shape[0]):
         for c in range(z.shape[1]):
             for r in range(z.shape[2]):
-                where = z[n, c, r]
-                origin = ((n * x.shape[1] + c) * x.shape[2] + 2 * r) * width
-                row = x[n, c, 2 * r]
                 for q in range(z.shape[3]):
-                    best[q], where[q] = row[2 * q], origin + 2 * q
-                for i in range(2):
-                    row = x[n, c, 2 * r + i]
-                    for j in range(2):
-                        for q in range(z.shape[3]):
-                            value, old = row[2 * q + j], best[q]
-                            better = (value > old) | ((value != value) & (old == old))
-                            best[q] = value if better else old
-                            where[q] = origin + i * width + j + 2 * q if better else where[q]
+                    best = x[n, c, 2 * r, 2 * q]
+                    for value in (
+                        x[n, c, 2 * r, 2 * q + 1],
+                        x[n, c, 2 * r + 1, 2 * q],
+                        x[n, c, 2 * r + 1, 2 * q + 1],
+                    ):
+                        best = value if _replaces(value, best) else best
+                    z[n, c, r, q] = best
+
+
+@kernel(FUSE)
+def put_at_maximum_2x2(g: Any, x: Any, z: Any) -> None:
+    """Write g to where in z the first maximum of each window of x is, and 0 to its other places."""
+    zero = g.dtype.type(0)
+    for n in range(g.shape[0]):
+        for c in range(g.shape[1]):
+            for r in range(g.shape[2]):
+                upper, lower = x[n, c, 2 * r], x[n, c, 2 * r + 1]
+                z_upper, z_lower = z[n, c, 2 * r], z[n, c, 2 * r + 1]
+                for q in range(g.shape[3]):
+                    v = g[n, c, r, q]
+                    right_above = _replaces(upper[2 * q + 1], upper[2 * q])
+                    right_below = _replaces(lower[2 * q + 1], lower[2 * q])
+                    above = upper[2 * q + 1] if right_above else upper[2 * q]
+                    below = lower[2 * q + 1] if right_below else lower[2 * q]
+                    is_below = _replaces(below, above)
+                    v_above, v_below = (zero if is_below else v), (v if is_below else zero)
+                    z_upper[2 * q] = zero if right_above else v_above
+                    z_upper[2 * q + 1] = v_above if right_above else zero
+                    z_lower[2 * q] = zero if right_below else v_below
+                    z_lower[2 * q + 1] = v_below if right_below else zero
 
 
 @kernel(FUSE)

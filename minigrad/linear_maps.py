@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
+from minigrad.compiled import kernels_for
+
 __all__ = [
     "broadcast_to",
     "count",
@@ -75,6 +77,11 @@ def keep(g: Any, mask: Any) -> Any:
     of g and those of -1, all ones, or 0.
     """
     g, mask = np.asarray(g), np.asarray(mask)
+    kernels = kernels_for(g) if mask.shape == g.shape and mask.flags.c_contiguous else None
+    if kernels is not None and mask.dtype == bool:
+        z = np.empty_like(g)
+        kernels.keep(g.reshape(-1), mask.reshape(-1), z.reshape(-1))
+        return z
     whole = {2: np.int16, 4: np.int32, 8: np.int64}.get(g.itemsize)
     if whole is None or mask.dtype != bool:
         return np.where(mask, g, 0)

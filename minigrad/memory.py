@@ -40,4 +40,4 @@ def keep_freed_memory() -> bool:
         return False
     # One arena for all threads, so that one can use what another freed.
     options = {M_ARENA_MAX: 1, M_MMAP_THRESHOLD: 2**30, M_TRIM_THRESHOLD: 2**31 - 1}
-    return all([mallopt(option, value) == 1 for option, value in options.items()])
+    return sum(mallopt(option, value) for option, value in options.items()) == len(options)

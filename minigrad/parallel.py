@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,8 @@ __all__ = ["DataParallel"]
 class DataParallel:
     """A loss and its gradients, with the batch cut into parts that run at the same time.
 
-    The mean loss of a batch is the mean of its parts' mean losses, each weighted by its share n_k / n
-    of the examples, and so are the gradients.  Each part has a graph and a thread of its own, from
+    The mean loss of a batch is the mean of its parts' mean losses, each weighted by its share of
+    the examples, and so are the gradients.  Each part has a graph and a thread of its own, from
     the first layer to the gradients of the parameters, and BLAS is kept to the same thread.  NumPy,
     BLAS and the compiled loops let other threads run while they compute, so a large model gets
     nearly twice as fast on two cores; one of a few thousand parameters gets slower.
@@ -105,7 +106,7 @@ class DataParallel:
                 self._pool.submit(
                     copy_context().run, self._part, [x[start:stop] for x in arrays], n
                 )
-                for start, stop in zip(cuts, cuts[1:], strict=False)
+                for start, stop in pairwise(cuts)
             ]
             errors = [part.exception() for part in running]
         for error in errors:

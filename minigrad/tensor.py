@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
+from sys import getrefcount
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
@@ -27,6 +28,15 @@ if TYPE_CHECKING:
 __all__ = ["Tensor"]
 
 serial_numbers = itertools.count()
+
+
+def _count_of_one_reference() -> int:
+    g = np.empty(0)
+    return getrefcount(g)
+
+
+# What `sys.getrefcount` says of an array that one variable alone refers to.
+OURS = _count_of_one_reference()
 
 
 @final
@@ -306,12 +316,19 @@ class Tensor(ArrayMethods):
         >>> x.grad  # 6x
         array(18.)
         """
-        for leaf, g in backpropagate(self, gradient, create_graph=create_graph).items():
-            # Out of place and a copy: g may be the very array that another leaf received
-            # (z = x + y sends one array to both), a transposed view, or a NumPy scalar.
+        found = backpropagate(self, gradient, create_graph=create_graph)
+        while found:
+            leaf, g = found.popitem()
             if leaf.grad is not None:
                 g = leaf.grad + g
-            leaf.grad = +g if isinstance(g, Tensor) else np.array(g, order="C")
+            # A copy, unless the array is nobody else's: g may be the very array that another leaf
+            # received (z = x + y sends one array to both), a transposed view, or a NumPy scalar.
+            if isinstance(g, Tensor):
+                leaf.grad = +g
+            elif type(g) is np.ndarray and g.flags.owndata and getrefcount(g) == OURS:
+                leaf.grad = g if g.flags.c_contiguous else np.array(g, order="C")
+            else:
+                leaf.grad = np.array(g, order="C")
 
     # Operators: each is a row of the table.  All of them also run through np.add(t, u) etc.
 
@@ -454,8 +471,8 @@ class Tensor(ArrayMethods):
     # NumPy's protocols: np.exp(t), ndarray * t, np.concatenate([t, u])
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        if method == "__call__" and not kwargs and ufunc in table:
-            return table[ufunc](*inputs)
+        if method == "__call__" and not kwargs and (row := table.get(ufunc)):
+            return row(*inputs)
         return dispatch_ufunc(ufunc, method, inputs, kwargs)
 
     def __array_function__(

@@ -14,11 +14,12 @@ from numba.extending import register_jitable
 
 __all__ = ["PARALLEL_FROM", "all_finite", "coordinatewise", "inlinable", "staggered"]
 
-PARALLEL_FROM = 1 << 15
+PARALLEL_FROM = 1 << 20
 """Number of coordinates from which a loop runs on all cores.
 
-Below it, waking the other cores costs more than they save, and training several small models
-side by side would have each of them occupy every core.
+Below it, waking the other cores costs more than they save.  That is cheap as long as nothing else
+runs, but between two matrix products BLAS keeps its own threads awake on the same cores, and waiting
+for them can take longer than the step itself.
 """
 
 PAGE = 4096

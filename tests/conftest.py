@@ -18,6 +18,12 @@ settings.register_profile("minigrad", deadline=None, derandomize="CI" in os.envi
 settings.load_profile("minigrad")
 
 
+@pytest.fixture
+def parallel_from_1000(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the optimizers' loops run on all cores from 1,000 coordinates, not only from a million."""
+    monkeypatch.setattr("optim.loop.PARALLEL_FROM", 1000)
+
+
 @pytest.fixture(scope="session")
 def real_airfoil() -> Path:
     """The real airfoil file, where $MINIGRAD_DATA or the user's cache has it."""

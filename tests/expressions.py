@@ -118,7 +118,8 @@ SMOOTH = [
     "np.cosh({0} / 4)", "np.tanh({0})", "np.arcsinh({0})", "np.arccosh(2 + np.square({0}))",
     "np.arctanh({0} / 8)", "np.deg2rad({0} * 30)", "np.rad2deg({0} / 30)",
     "primitives.sigmoid({0})", "primitives.softplus({0})", "primitives.silu({0})",
-    "functional.gelu({0})", "{0} * {0}", "1 - {0}", "{0} / 3", "3 / (4 + np.square({0}))",
+    "primitives.erf({0})", "functional.gelu({0})",
+    "{0} * {0}", "1 - {0}", "{0} / 3", "3 / (4 + np.square({0}))",
 ]  # fmt: skip
 KINKED = [
     "np.absolute({0})", "primitives.relu({0})", "primitives.leaky_relu({0}, negative_slope=0.25)",

@@ -9,7 +9,7 @@ import pytest
 
 from minigrad import Tensor, nn
 from optim import SGD, Adam, Yogi
-from optim.loop import PARALLEL_FROM, all_finite, coordinatewise
+from optim.loop import all_finite, coordinatewise
 
 OPTIMIZERS = [SGD, Adam, Yogi]
 
@@ -203,9 +203,10 @@ def test_ignore_lets_nan_into_the_parameter() -> None:
     assert np.isnan(x.data).tolist() == [False, True]
 
 
+@pytest.mark.usefixtures("parallel_from_1000")
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("size", [1, 17, PARALLEL_FROM + 3])
+@pytest.mark.parametrize("size", [1, 17, 33_003])
 def test_one_bad_element_is_found_wherever_it_is(size: int, dtype: Any, bad: float) -> None:
     x = np.full(size, np.finfo(dtype).max, dtype)
     assert all_finite(x)
@@ -216,9 +217,10 @@ def test_one_bad_element_is_found_wherever_it_is(size: int, dtype: Any, bad: flo
     assert all_finite(x[:0])
 
 
+@pytest.mark.usefixtures("parallel_from_1000")
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_no_place_is_left_out_of_the_search(dtype: Any) -> None:
-    x = np.ones(PARALLEL_FROM + 3, dtype)
+    x = np.ones(33_003, dtype)
     for place in range(x.size):
         x[place] = np.nan
         assert not all_finite(x), place

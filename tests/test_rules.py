@@ -14,7 +14,6 @@ import optim
 from minigrad import Tensor
 from optim import SGD, Adam, Optimizer, Yogi
 from optim.adam import adam_rule
-from optim.loop import PARALLEL_FROM
 from optim.sgd import sgd_rule
 from optim.yogi import yogi_rule
 
@@ -76,8 +75,9 @@ def test_yogi_follows_the_sections_equations_for_three_initial_accumulators(numb
 # Plain NumPy and the compiled loop
 
 
+@pytest.mark.usefixtures("parallel_from_1000")
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("size", [7, PARALLEL_FROM + 5], ids=["serial", "parallel"])
+@pytest.mark.parametrize("size", [7, 33_005], ids=["serial", "parallel"])
 @pytest.mark.parametrize(
     ("optimizer_class", "rule", "options"),
     [

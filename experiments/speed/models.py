@@ -8,6 +8,7 @@ the same sizes and the same kind of initial weights, on the same kind of data.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -122,7 +123,7 @@ def _vectors(rng: np.random.Generator) -> tuple[Any, Any]:
 
 def _mlp(rng: np.random.Generator) -> Step:
     layers: list[nn.Module] = []
-    for n, m in zip(LAYERS, LAYERS[1:], strict=False):
+    for n, m in pairwise(LAYERS):
         layers += [nn.Linear(n, m, rng=rng, dtype=np.float32), nn.ReLU()]
     return _step(nn.Sequential(*layers[:-1]), *_vectors(rng))
 
@@ -131,7 +132,7 @@ def _torch_mlp(rng: np.random.Generator) -> Step:
     from torch import nn
 
     layers: list[Any] = []
-    for n, m in zip(LAYERS, LAYERS[1:], strict=False):
+    for n, m in pairwise(LAYERS):
         layers += [nn.Linear(n, m), nn.ReLU()]
     return _torch_step(nn.Sequential(*layers[:-1]), *_vectors(rng))
 
@@ -211,7 +212,7 @@ def _torch_transformer(rng: np.random.Generator) -> Step:
     import torch
     from torch import nn
 
-    class TorchBlock(nn.Module):
+    class TorchBlock(nn.Module):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
             self.norm1, self.norm2 = nn.LayerNorm(WIDTH), nn.LayerNorm(WIDTH)
@@ -226,7 +227,7 @@ def _torch_transformer(rng: np.random.Generator) -> Step:
             x = x + self.output(mixed.transpose(1, 2).reshape(n, t, d))
             return x + self.narrow(nn.functional.gelu(self.widen(self.norm2(x))))
 
-    class TorchLanguageModel(nn.Module):
+    class TorchLanguageModel(nn.Module):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
             self.token = nn.Embedding(VOCABULARY, WIDTH)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.functional.compiled import kernels_for
+from minigrad.compiled import kernels_for
 from minigrad.functional.softmax import normalized_exponentials, softmax_vjp
 from minigrad.linear_maps import rows
 from minigrad.primitive import Primitive

@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from minigrad.functional.compiled import kernels_for
+from minigrad.compiled import kernels_for
 from minigrad.functional.windows import Pair, Windows, blocks, check_images, pair
 from minigrad.primitive import Primitive
 
@@ -124,8 +124,8 @@ def _input_gradient(g: Any, weight: Any, *, windows: Windows, size: Pair) -> Any
     z = np.empty((len(g), channels, h, w), np.result_type(g, weight))
     for some in blocks(len(g), len(transposed) * g_rows.shape[2] * z.itemsize):
         columns = transposed @ g_rows[some]
-        kernels = kernels_for(columns, z)
-        if kernels is not None:
+        kernels = kernels_for(columns)
+        if kernels is not None and z.dtype == columns.dtype:
             z[some] = 0
             kernels.columns_to_image(columns, *windows, g.shape[2:], z[some])
             continue
@@ -140,10 +140,10 @@ def _input_gradient(g: Any, weight: Any, *, windows: Windows, size: Pair) -> Any
 def _weight_gradient(x: Any, g: Any, *, windows: Windows) -> Any:
     shape = (g.shape[1], x.shape[1], *windows.kernel)
     g_rows = _merged(g, 2)
-    z = np.zeros((shape[0], math.prod(shape[1:])), np.result_type(x, g))
+    z = np.zeros((math.prod(shape[1:]), shape[0]), np.result_type(x, g))
     for some, columns in _columns(x, windows):
-        z += (g_rows[some] @ columns.mT).sum(axis=0)
-    return z.reshape(shape)
+        z += (columns @ g_rows[some].mT).sum(axis=0)  # W̄ᵀ: a quarter faster than W̄
+    return np.ascontiguousarray(z.T).reshape(shape)
 
 
 def _merged(x: Any, axis: int) -> Any:
@@ -156,15 +156,16 @@ def _columns(x: Any, windows: Windows) -> Iterator[tuple[slice, npt.NDArray[Any]
     size = windows.along(x.shape[2:])
     shape = (x.shape[1] * math.prod(windows.kernel), math.prod(size))
     kernels = kernels_for(x)
-    view = windows.view(windows.pad(x)) if kernels is None else None
+    if kernels is None:
+        x = windows.view(windows.pad(x))
     for some in blocks(len(x), math.prod(shape) * x.itemsize):
         images = x[some]
         if kernels is None:
-            yield some, view[some].reshape(len(images), *shape)
+            columns = images.reshape(len(images), *shape)
         else:
             columns = np.empty((len(images), *shape), x.dtype)
             kernels.image_to_columns(images, *windows, size, columns)
-            yield some, columns
+        yield some, columns
 
 
 # Rows.  All three take the windows; a gradient also needs the size of the image, which the

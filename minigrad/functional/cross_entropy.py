@@ -12,9 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.compiled import kernels_for
 from minigrad.functional.checks import check_range, check_same_shape
 from minigrad.functional.losses import reduced
 from minigrad.functional.softmax import below_maximum, log_softmax, softmax, softmax_vjp
+from minigrad.linear_maps import rows
 from minigrad.primitive import Primitive, bare
 from minigrad.primitives import logistic, sigmoid
 
@@ -144,6 +146,12 @@ def _add_at_labels(x: Any, labels: Any, amount: float) -> None:
 
 
 def _of_labels(x: Any, *, labels: Any, label_smoothing: float) -> Any:
+    kernels = kernels_for(x)
+    if kernels is not None:
+        z = np.empty(labels.shape, x.dtype)
+        smoothing = x.dtype.type(label_smoothing)
+        kernels.cross_entropy(rows(x), labels.reshape(-1), smoothing, z.reshape(-1))
+        return z
     u = below_maximum(x, -1)
     z = np.log(np.exp(u).sum(axis=-1))
     z = z - (1 - label_smoothing) * np.take_along_axis(u, labels[..., None], -1)[..., 0]
@@ -151,6 +159,12 @@ def _of_labels(x: Any, *, labels: Any, label_smoothing: float) -> Any:
 
 
 def _of_labels_vjp(g: Any, x: Any, *, labels: Any, label_smoothing: float) -> Any:
+    kernels = kernels_for(x)
+    if kernels is not None and g.dtype == x.dtype:
+        w = np.empty_like(x)
+        smoothing, g = x.dtype.type(label_smoothing), np.ascontiguousarray(g)
+        kernels.cross_entropy_vjp(g.reshape(-1), rows(x), labels.reshape(-1), smoothing, rows(w))
+        return w
     w = softmax(x)
     if label_smoothing:
         w -= label_smoothing / x.shape[-1]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.functional.compiled import kernels_for
+from minigrad.compiled import kernels_for
 from minigrad.primitive import Primitive
 
 __all__ = ["gelu", "gelu_exact", "gelu_tanh"]

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from minigrad import linear_maps
+from minigrad.compiled import kernels_for
 from minigrad.functional.checks import check_range
-from minigrad.functional.compiled import kernels_for
 from minigrad.primitive import Primitive, bare
 
 __all__ = ["affine", "embedding", "rows_at", "rows_at_transpose"]

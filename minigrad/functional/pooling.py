@@ -1,8 +1,8 @@
 """Pooling: one number for each window of an image, its maximum or its mean.
 
-Once it is known which element of a window is the largest, maximum pooling picks elements: a linear
-map like that of indexing, and its transpose puts each gradient back where the element came from.
-Average pooling is linear from the start.
+Maximum pooling picks the largest element of each window.  Which one that is does not change with
+small changes of x, so the derivative is a linear map like that of indexing, and its transpose puts
+each gradient back where the element came from.  Average pooling is linear from the start.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from minigrad.functional.compiled import kernels_for
+from minigrad.compiled import kernels_for
 from minigrad.functional.windows import Pair, Windows, blocks, check_images, pair
-from minigrad.primitive import Primitive, bare
+from minigrad.primitive import Primitive
+from minigrad.primitives import zero
 
 __all__ = [
-    "avg_pool2d", "max_pool2d", "maximum_of_windows", "maximum_of_windows_transpose",
-    "mean_of_windows", "mean_of_windows_transpose",
+    "at_maximum", "avg_pool2d", "max_pool2d", "maximum_of_windows", "mean_of_windows",
+    "mean_of_windows_transpose", "put_at_maximum",
 ]  # fmt: skip
 
 
@@ -64,7 +65,7 @@ def max_pool2d(
              [13., 15.]]]])
     """
     windows = _windows("max_pool2d", x, kernel_size, stride, padding)
-    return maximum_of_windows(x, index=_index_of_maximum(np.asarray(bare(x)), windows))
+    return maximum_of_windows(x, windows=windows)
 
 
 def avg_pool2d(
@@ -127,10 +128,7 @@ def _index_of_maximum(x: npt.NDArray[Any], windows: Windows) -> npt.NDArray[np.i
     kernels = kernels_for(x)
     if kernels is not None:
         index = np.empty((*x.shape[:2], *windows.along(x.shape[2:])), np.intp)
-        if windows == Windows((2, 2), stride=(2, 2)):
-            kernels.index_of_maximum_2x2(x, index)
-        else:
-            kernels.index_of_maximum(x, *windows[:3], index)
+        kernels.index_of_maximum(x, *windows[:3], index)
         return index
     n, channels, height, width = x.shape
     (sh, sw), (above, left) = windows.stride, windows.padding
@@ -170,9 +168,29 @@ def _number_of_maximum(x: npt.NDArray[Any], windows: Windows) -> npt.NDArray[Any
     return before
 
 
-def _put_back(g: Any, *, index: Any, shape: tuple[int, ...]) -> Any:
-    z = np.zeros(shape, g.dtype)
-    kernels = kernels_for(g, z)
+SIDE_BY_SIDE = Windows((2, 2), stride=(2, 2))
+
+
+def _maximum_of_windows(x: Any, *, windows: Windows) -> Any:
+    kernels = kernels_for(x) if windows == SIDE_BY_SIDE else None
+    if kernels is None:
+        return _at_maximum(x, x, windows=windows)
+    z = np.empty((*x.shape[:2], *windows.along(x.shape[2:])), x.dtype)
+    kernels.maximum_2x2(x, z)
+    return z
+
+
+def _at_maximum(h: Any, x: Any, *, windows: Windows) -> Any:
+    return h.reshape(-1)[_index_of_maximum(x, windows)]
+
+
+def _put_at_maximum(g: Any, x: Any, *, windows: Windows) -> Any:
+    z = np.zeros(x.shape, g.dtype)
+    kernels = kernels_for(x, z) if g.flags.c_contiguous else None
+    if kernels is not None and windows == SIDE_BY_SIDE:
+        kernels.put_at_maximum_2x2(g, x, z)
+        return z
+    index = _index_of_maximum(x, windows)
     if kernels is not None:
         kernels.add_at(g.reshape(-1), index.reshape(-1), z.reshape(-1))
         return z
@@ -200,12 +218,17 @@ def _mean_of_windows_transpose(g: Any, *, windows: Windows, size: Pair) -> Any:
 
 
 # fmt: off
-maximum_of_windows: Primitive = Primitive(lambda x, *, index: x.reshape(-1)[index],
-    lambda g, z, x, index: maximum_of_windows_transpose(g, index=index, shape=x.shape),
+maximum_of_windows: Primitive = Primitive(_maximum_of_windows,
+    lambda g, z, x, windows: put_at_maximum(g, x, windows=windows),
     name="max_pool2d")
-maximum_of_windows_transpose: Primitive = Primitive(_put_back,
-    lambda h, z, g, index, shape: maximum_of_windows(h, index=index),
-    name="max_pool2d_transpose")
+put_at_maximum: Primitive = Primitive(_put_at_maximum,
+    lambda h, z, g, x, windows: at_maximum(h, x, windows=windows),
+    lambda h, z, g, x, windows: zero(x),
+    name="put_at_maximum")
+at_maximum: Primitive = Primitive(_at_maximum,
+    lambda g, z, h, x, windows: put_at_maximum(g, x, windows=windows),
+    lambda g, z, h, x, windows: zero(x),
+    name="at_maximum")
 mean_of_windows: Primitive = Primitive(_mean_of_windows,
     lambda g, z, x, windows: mean_of_windows_transpose(g, windows=windows, size=x.shape[2:]),
     name="avg_pool2d")

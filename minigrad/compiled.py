@@ -9,7 +9,7 @@ import numpy as np
 
 __all__ = ["KERNEL_FROM", "kernels_for"]
 
-KERNEL_FROM = 1 << 10
+KERNEL_FROM = 1 << 9
 """Number of elements from which one compiled loop is faster than several calls of NumPy."""
 
 
