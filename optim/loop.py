@@ -17,9 +17,9 @@ __all__ = ["PARALLEL_FROM", "all_finite", "coordinatewise", "inlinable", "stagge
 PARALLEL_FROM = 1 << 20
 """Number of coordinates from which a loop runs on all cores.
 
-Below it, waking the other cores costs more than they save.  That is cheap as long as nothing else
-runs, but between two matrix products BLAS keeps its own threads awake on the same cores, and waiting
-for them can take longer than the step itself.
+Below it, waking the other cores costs more than they save.  They wake fast as long as nothing else
+runs; but between two matrix products BLAS keeps threads of its own awake on the same cores, and to
+wait for those can take longer than the step.
 """
 
 PAGE = 4096

@@ -20,7 +20,7 @@ settings.load_profile("minigrad")
 
 @pytest.fixture
 def parallel_from_1000(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the optimizers' loops run on all cores from 1,000 coordinates, not only from a million."""
+    """Let the optimizers' loops run on all cores from 1,000 coordinates, not a million."""
     monkeypatch.setattr("optim.loop.PARALLEL_FROM", 1000)
 
 
