@@ -11,7 +11,9 @@ Around it:
   (one file, no pickle);
 - `transforms` (functions in, derivatives out), with `pullback` (what they are made of), `trees` and
   `arguments` (what they accept); `gradcheck` (derivatives by differences, to check all of it);
-- `recording` (`no_grad`), `anomaly` (where a NaN comes from), `drawing` (the graph, to look at).
+- `recording` (`no_grad`), `anomaly` (where a NaN comes from), `drawing` (the graph, to look at);
+- `parallel` (the parts of a batch side by side), `compiled` (when a loop of `kernels` takes over),
+  `memory` (what the C library does with what is free).
 """
 
 from minigrad.tensor import Tensor  # isort: skip  first, because the table needs it
@@ -21,11 +23,14 @@ from minigrad.backward import backpropagate
 from minigrad.drawing import draw_graph
 from minigrad.functional import mse_loss, squared_loss
 from minigrad.gradcheck import GradientError, check_gradients
+from minigrad.memory import keep_freed_memory
+from minigrad.parallel import DataParallel
 from minigrad.recording import enable_grad, no_grad
 from minigrad.saving import load, save
 from minigrad.transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 
 __all__ = [
+    "DataParallel",
     "GradientError",
     "Tensor",
     "backpropagate",
@@ -40,6 +45,7 @@ __all__ = [
     "hvp",
     "jacobian",
     "jvp",
+    "keep_freed_memory",
     "load",
     "mse_loss",
     "nn",

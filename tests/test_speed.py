@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from datasets import airfoil_stand_in
-from experiments.speed import epoch, optimizer_step, table
+from experiments.speed import epoch, models, optimizer_step, table
 from experiments.speed.timing import interleaved, ratio
+from minigrad.functional import cross_entropy
 
 
 def test_candidates_are_timed_in_turns() -> None:
@@ -39,11 +40,14 @@ def test_the_table_is_printed(
     monkeypatch.setattr(table, "EPOCH_ROUNDS", 1)
     monkeypatch.setattr(table, "STEP_ROUNDS", {10: 1})
     monkeypatch.setattr(optimizer_step, "SIZES", (10,))
+    small = {name: model._replace(rounds=1) for name, model in list(models.MODELS.items())[:2]}
+    monkeypatch.setattr(models, "MODELS", small)
     table.speed_table(airfoil_stand_in(), 0)
     out = capsys.readouterr().out
-    for part in ("minigrad", "gradient by hand", "One step of Yogi, 10 elements, float64"):
+    for part in ("minigrad", "gradient by hand", "One step of Yogi, 10 elements, float64",
+                 "An MLP 64-256-256-10, batch 64: one training step"):  # fmt: skip
         assert part in out
-    assert out.count("  1.00\n") == 5  # minigrad is the unit of each of the five tables
+    assert out.count("  1.00\n") == 7  # minigrad is the unit of each of the seven tables
 
 
 def variables_of(run: Any) -> dict[str, Any]:
@@ -102,3 +106,24 @@ def test_a_time_is_that_of_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     timings = interleaved({"a": run}, rounds=2)
     np.testing.assert_allclose(timings["a"], 1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", list(models.MODELS))
+def test_a_models_steps_train_it(name: str) -> None:
+    """Each of a model's ways lowers the loss."""
+    steps = models.MODELS[name].steps(np.random.default_rng(0))
+    if "chain" in name:
+        steps["minigrad"]()
+        return
+    inner = variables_of(steps["minigrad"])
+    net, x, labels = inner["net"], inner["x"], inner["labels"]
+    before = cross_entropy(net(x), labels).item()
+    for step in steps.values():
+        for _ in range(4):
+            step()
+        assert cross_entropy(net(x), labels).item() < before
+
+
+def test_the_transformer_has_the_parameters_that_its_name_says() -> None:
+    net = models.LanguageModel(np.random.default_rng(0))
+    assert sum(p.size for p in net.parameters()) == 412_188

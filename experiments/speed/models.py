@@ -1,21 +1,22 @@
 """Training steps of models: what the engine costs, beside PyTorch's eager mode.
 
 Each candidate is one whole step: gradients forgotten, forward, backward, and Adam; except for the
-chain of small operations, which is forward and backward alone.  The same models in float32, with
-the same sizes and the same kind of initial weights, on the same kind of data.
+chain of small operations, which is forward and backward alone.  Both sides have the same model in
+float32, on data of the same kind.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 import optim
 from minigrad import Tensor, nn
 from minigrad.functional import cross_entropy
+from minigrad.parallel import DataParallel
 
 __all__ = ["MODELS", "candidates"]
 
@@ -38,22 +39,26 @@ def candidates(model: str, rng: np.random.Generator) -> dict[str, Step]:
         One of `MODELS`.
     rng : numpy.random.Generator
         Draws weights and data.
+
+    Returns
+    -------
+    dict
+        The fastest way that minigrad has for a model of this size comes first.
     """
-    minigrad, pytorch = MODELS[model]
-    found = {"minigrad": minigrad(rng)}
+    found = MODELS[model].steps(rng)
     try:
         import torch
     except ImportError:
         return found
     torch.manual_seed(int(rng.integers(2**31)))
-    found[f"PyTorch {torch.__version__}, eager"] = pytorch(rng)
+    found[f"PyTorch {torch.__version__}, eager"] = MODELS[model].torch_step(rng)
     return found
 
 
 # A chain of small operations.
 
 
-def _chain(rng: np.random.Generator) -> Step:
+def _chain(rng: np.random.Generator) -> dict[str, Step]:
     x, w, b = (Tensor(m, requires_grad=True) for m in _matrices(rng))
 
     def step() -> None:
@@ -63,7 +68,7 @@ def _chain(rng: np.random.Generator) -> Step:
         z.sum().backward()
         x.grad = w.grad = b.grad = None
 
-    return step
+    return {"minigrad": step}
 
 
 def _torch_chain(rng: np.random.Generator) -> Step:
@@ -99,6 +104,25 @@ def _step(net: nn.Module, x: Any, labels: Any) -> Step:
     return step
 
 
+def _parallel_step(net: nn.Module, x: Any, labels: Any) -> Step:
+    optimizer = optim.Adam(net.parameters(), lr=1e-3)
+    backward = DataParallel(lambda x, labels: cross_entropy(net(x), labels))
+
+    def step() -> None:
+        optimizer.zero_grad()
+        backward(x, labels)
+        optimizer.step()
+
+    return step
+
+
+def _steps(net: nn.Module, x: Any, labels: Any) -> dict[str, Step]:
+    return {
+        "minigrad, DataParallel": _parallel_step(net, x, labels),
+        "minigrad": _step(net, x, labels),
+    }
+
+
 def _torch_step(net: Any, x: Any, labels: Any) -> Step:
     import torch
 
@@ -121,11 +145,11 @@ def _vectors(rng: np.random.Generator) -> tuple[Any, Any]:
     return x, rng.integers(0, LAYERS[-1], MLP_BATCH)
 
 
-def _mlp(rng: np.random.Generator) -> Step:
+def _mlp(rng: np.random.Generator) -> dict[str, Step]:
     layers: list[nn.Module] = []
     for n, m in pairwise(LAYERS):
         layers += [nn.Linear(n, m, rng=rng, dtype=np.float32), nn.ReLU()]
-    return _step(nn.Sequential(*layers[:-1]), *_vectors(rng))
+    return {"minigrad": _step(nn.Sequential(*layers[:-1]), *_vectors(rng))}
 
 
 def _torch_mlp(rng: np.random.Generator) -> Step:
@@ -142,7 +166,7 @@ def _images(rng: np.random.Generator) -> tuple[Any, Any]:
     return x, rng.integers(0, 10, IMAGES)
 
 
-def _cnn(rng: np.random.Generator) -> Step:
+def _cnn(rng: np.random.Generator) -> dict[str, Step]:
     options: dict[str, Any] = {"rng": rng, "dtype": np.float32}
     net = nn.Sequential(
         nn.Conv2d(1, 32, 3, padding=1, **options), nn.ReLU(), nn.MaxPool2d(2),
@@ -150,7 +174,7 @@ def _cnn(rng: np.random.Generator) -> Step:
         nn.Flatten(), nn.Linear(64 * 7 * 7, 128, **options), nn.ReLU(),
         nn.Linear(128, 10, **options),
     )  # fmt: skip
-    return _step(net, *_images(rng))
+    return _steps(net, *_images(rng))
 
 
 def _torch_cnn(rng: np.random.Generator) -> Step:
@@ -204,8 +228,8 @@ class LanguageModel(nn.Module):
         return self.head(self.norm(self.blocks(x)))
 
 
-def _transformer(rng: np.random.Generator) -> Step:
-    return _step(LanguageModel(rng), *_tokens(rng))
+def _transformer(rng: np.random.Generator) -> dict[str, Step]:
+    return _steps(LanguageModel(rng), *_tokens(rng))
 
 
 def _torch_transformer(rng: np.random.Generator) -> Step:
@@ -246,9 +270,19 @@ def _torch_transformer(rng: np.random.Generator) -> Step:
     return _torch_step(net, x, y)
 
 
-MODELS: dict[str, tuple[Callable[..., Step], Callable[..., Step]]] = {
-    "a chain of 60 operations on 8x8 matrices, float64": (_chain, _torch_chain),
-    "an MLP 64-256-256-10, batch 64": (_mlp, _torch_mlp),
-    "a CNN on 28x28 images, batch 256": (_cnn, _torch_cnn),
-    "a transformer, 412,188 parameters, 64 sequences of 64": (_transformer, _torch_transformer),
+class Model(NamedTuple):
+    """How to build one model's steps, here and in PyTorch, and how often to time them."""
+
+    steps: Callable[[np.random.Generator], dict[str, Step]]
+    torch_step: Callable[[np.random.Generator], Step]
+    rounds: int
+
+
+MODELS = {
+    "A chain of 60 operations on 8x8 matrices, float64": Model(_chain, _torch_chain, 51),
+    "An MLP 64-256-256-10, batch 64": Model(_mlp, _torch_mlp, 51),
+    "A CNN of 421,642 parameters, 256 images of 28x28": Model(_cnn, _torch_cnn, 11),
+    "A transformer of 412,188 parameters, 64 sequences of 64": Model(
+        _transformer, _torch_transformer, 11
+    ),
 }

@@ -7,11 +7,13 @@ import platform
 from collections.abc import Callable, Mapping
 from statistics import median
 
+import numpy as np
 from tqdm import tqdm
 
 from datasets import Regression
-from experiments.speed import epoch, optimizer_step
+from experiments.speed import epoch, models, optimizer_step
 from experiments.speed.timing import Timings, interleaved, ratio
+from minigrad import keep_freed_memory
 
 __all__ = ["speed_table"]
 
@@ -20,7 +22,7 @@ STEP_ROUNDS = {10: 51, 10**3: 51, 10**5: 31, 10**7: 15}
 
 
 def speed_table(data: Regression, seed: int) -> None:
-    """Measure and print: the textbook's epoch, then one optimizer step at each size.
+    """Measure and print: the textbook's epoch, steps of models, one optimizer step at each size.
 
     Parameters
     ----------
@@ -41,6 +43,12 @@ def speed_table(data: Regression, seed: int) -> None:
     )
     runs = epoch.candidates(data, seed)
     _print_rows(_timed("epoch", runs, EPOCH_ROUNDS))
+    if keep_freed_memory():
+        print("\nFrom here on, freed memory is kept for the next array (keep_freed_memory).")
+    for model, (_, _, rounds) in models.MODELS.items():
+        steps = models.candidates(model, np.random.default_rng(seed))
+        print(f"\n{model}: one training step\n")
+        _print_rows(_timed(model, steps, rounds))
     for rule in optimizer_step.RULES:
         for dtype in optimizer_step.DTYPES:
             for size in optimizer_step.SIZES:
