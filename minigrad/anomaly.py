@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import linecache
+import os
 import sys
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ContextDecorator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from minigrad.primitive import bare
 from minigrad.recording import watchers
 from minigrad.tensor import Tensor
 
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["detect_anomaly"]
 
-PACKAGE = str(Path(__file__).parent)
+PACKAGE = str(Path(__file__).parent) + os.sep
 
 
 class detect_anomaly(ContextDecorator):
@@ -32,7 +34,8 @@ class detect_anomaly(ContextDecorator):
     - an operation on tensors whose result holds NaN where no input does raises at once;
     - so does a backward pass in which a vector-Jacobian product makes the first NaN: the message
       names its operation, and the line of the forward pass that called for it;
-    - so does a backward pass that needs an array which was written to after the forward pass.
+    - so does a backward pass through an operation with an array, also an index or a mask, that
+      was written to after the forward pass.
 
     For looking for a mistake, not for training: every array is read twice more.
 
@@ -54,8 +57,10 @@ class detect_anomaly(ContextDecorator):
     """
 
     def __init__(self) -> None:
-        # For each result: the line that called for it, and a checksum of every input.
-        self._seen: WeakKeyDictionary[Tensor, tuple[str, list[int | None]]] = WeakKeyDictionary()
+        # For each result: the line that called for it, and checksums of its inputs and options.
+        self._seen: WeakKeyDictionary[Tensor, tuple[str, list[Any], list[Any]]] = (
+            WeakKeyDictionary()
+        )
 
     def __enter__(self) -> None:
         watchers.append(self)
@@ -66,7 +71,9 @@ class detect_anomaly(ContextDecorator):
     def _recreate_cm(self) -> detect_anomaly:
         return type(self)()
 
-    def forward(self, op: Primitive, values: Sequence[Any], result: Tensor) -> None:
+    def forward(
+        self, op: Primitive, values: Sequence[Any], kwargs: dict[str, Any], result: Tensor
+    ) -> None:
         """Look at an operation's result; called by the engine."""
         line = _line_of_caller()
         if _has_nan(result.data) and not any(map(_has_nan, values)):
@@ -76,25 +83,29 @@ class detect_anomaly(ContextDecorator):
                 f"the inputs {_describe(values)}, {line}"
             )
         if result.op is not None:
-            self._seen[result] = line, [_checksum(x) for x in values]
+            self._seen[result] = line, _checksums(values), _checksums(kwargs.values())
 
     def before_backward(self, z: Tensor) -> None:
         """See that the inputs of z are what they were; called by the engine."""
         assert z.op is not None
-        line, checksums = self._seen.get(z, ("", []))
-        for i, checksum in enumerate(checksums):
-            if checksum != _checksum(z.values[i]):
+        if z not in self._seen:
+            return
+        line, inputs, options = self._seen[z]
+        names = [f"input {i} of {z.op.name}" for i in range(len(inputs))]
+        names += [f"{key}= of {z.op.name}" for key in z.kwargs]
+        now = _checksums(z.values) + _checksums(z.kwargs.values())
+        for name, before, after in zip(names, inputs + options, now, strict=True):
+            if before != after:
                 raise RuntimeError(
-                    f"input {i} of {z.op.name}, of shape {np.shape(z.values[i])}, was changed in "
-                    f"place after the forward pass used it, {line}; backward still needs the old "
-                    "values"
+                    f"{name} was changed in place after the forward pass used it, {line}; backward "
+                    "may need the old values"
                 )
 
     def after_vjp(self, z: Tensor, i: int, z_bar: Any, x_bar: Any) -> None:
         """Look at the gradient that z sends to its input i; called by the engine."""
         assert z.op is not None
         if _has_nan(x_bar) and not _has_nan(z_bar):
-            line, _ = self._seen.get(z, ("built before detect_anomaly() began", []))
+            line = self._seen[z][0] if z in self._seen else "built before detect_anomaly() began"
             raise FloatingPointError(
                 f"the gradient of {z.op.name} with respect to its input {i} holds a NaN, at index "
                 f"{_first_nan(x_bar)} of shape {x_bar.shape}; its inputs were "
@@ -103,17 +114,24 @@ class detect_anomaly(ContextDecorator):
 
 
 def _has_nan(x: Any) -> bool:
-    x = x.data if isinstance(x, Tensor) else np.asarray(x)
+    x = np.asarray(bare(x))
     return x.dtype.kind in "fc" and bool(np.isnan(x).any())
 
 
 def _first_nan(x: Any) -> tuple[int, ...]:
-    x = x.data if isinstance(x, Tensor) else np.asarray(x)
-    return tuple(map(int, np.argwhere(np.isnan(x))[0]))
+    return tuple(map(int, np.argwhere(np.isnan(bare(x)))[0]))
 
 
-def _checksum(x: Any) -> int | None:
-    return zlib.crc32(np.ascontiguousarray(x).data) if isinstance(x, np.ndarray) else None
+def _checksums(values: Iterable[Any]) -> list[Any]:
+    """A number for each array, and for each array in a tuple, as an index may be one."""
+    return [
+        zlib.crc32(np.ascontiguousarray(x).data)
+        if isinstance(x, np.ndarray)
+        else _checksums(x)
+        if isinstance(x, tuple)
+        else None
+        for x in values
+    ]
 
 
 def _describe(values: Sequence[Any]) -> str:

@@ -77,13 +77,11 @@ def backpropagate(
     elif output in targets:
         return {output: g}
     else:
-        # A node that is older than every target cannot have been computed from one.  (A target
-        # that is younger than the output is a leaf whose data was set: its age says nothing.)
-        ages = [t.serial if t.serial < output.serial else -1 for t in targets]
-        oldest = min(ages, default=output.serial)
+        # A node that is older than every target cannot have been computed from one.
+        oldest = min((target.serial for target in targets), default=output.serial)
     if output.op is None:
         return {output: g} if targets is None else {}
-    watcher = watchers[-1] if watchers else None
+    watching = tuple(watchers)
     gradients = {output: g}
     youngest_first = [(-output.serial, output)]
     while youngest_first:
@@ -91,20 +89,24 @@ def backpropagate(
         z_bar = gradients.pop(z)
         if keep is not None:
             keep[z] = z_bar
-        if watcher is not None:
-            watcher.before_backward(z)
+        if watching:
+            for watcher in watching:
+                watcher.before_backward(z)
         op: Any = z.op
         vjps, kwargs, age = op.vjps, z.kwargs, z.serial
-        arguments = (z_bar, z, *z.parents) if create_graph else (z_bar, z._data, *z.values)
+        if create_graph:
+            _check_values(z)
+            arguments = (z_bar, z, *z.parents)
+        else:
+            arguments = (z_bar, z._data, *z.values)
         i = -1
-        for x in z.parents:
+        for x in z.parents:  # not enumerate, nor zip with the VJPs: this loop is the overhead
             i += 1
             if type(x) is not Tensor:
                 continue
-            x_age = x.serial
-            if x_age > age:
-                _check_unchanged(z, i, create_graph)
-            if x_age < oldest or not x.requires_grad:
+            if x.written > age:
+                raise _values_changed(z, i)
+            if not x.requires_grad or x.serial < oldest:
                 continue
             goes_on = x.op is not None
             if targets is not None:
@@ -115,30 +117,36 @@ def backpropagate(
             x_bar = vjps[i](*arguments, **kwargs) if kwargs else vjps[i](*arguments)
             data = x._data
             if x_bar.shape != data.shape or x_bar.dtype is not data.dtype:
+                if data is not z.values[i]:
+                    raise _values_changed(z, i)
                 x_bar = conform(x_bar, x, op)
-            if watcher is not None:
-                watcher.after_vjp(z, i, z_bar, x_bar)
+            if watching:
+                for watcher in watching:
+                    watcher.after_vjp(z, i, z_bar, x_bar)
             if x in gradients:
                 gradients[x] = gradients[x] + x_bar
             else:
                 gradients[x] = x_bar
                 if goes_on:
-                    heappush(youngest_first, (-x_age, x))
+                    heappush(youngest_first, (-x.serial, x))
     return gradients
 
 
-def _check_unchanged(z: Tensor, i: int, create_graph: bool) -> None:
-    """See that the array of input i of z, whose `data` was set since, is what z was made of."""
-    x = z.parents[i]
-    in_place = x._data is z.values[i]
-    if in_place or create_graph:
-        assert z.op is not None
-        raise RuntimeError(
-            f"input {i} of {z.op.name}, of shape {x.shape}, "
-            + ("was changed in place" if in_place else "got a new array")
-            + " after the forward pass, which backward still needs; run backward before an "
-            "optimizer's step or t.data -= ..., or compute the loss again"
-        )
+def _check_values(z: Tensor) -> None:
+    for i, x in enumerate(z.parents):
+        if type(x) is Tensor and x._data is not z.values[i]:
+            raise _values_changed(z, i)
+
+
+def _values_changed(z: Tensor, i: int) -> RuntimeError:
+    x, value = z.parents[i], z.values[i]
+    assert z.op is not None
+    return RuntimeError(
+        f"input {i} of {z.op.name}, of shape {value.shape}, "
+        + ("was changed in place" if x._data is value else f"got a new array of shape {x.shape}")
+        + " after the forward pass, and backward may need the old values; run backward before an "
+        "optimizer's step or t.data -= ..., or compute the loss again"
+    )
 
 
 def _first_gradient(output: Tensor, gradient: Any, create_graph: bool) -> Any:

@@ -8,7 +8,7 @@ import sys
 __all__ = ["keep_freed_memory"]
 
 # Their numbers in glibc's malloc.h.
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
+M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8
 
 
 def keep_freed_memory() -> bool:
@@ -38,6 +38,7 @@ def keep_freed_memory() -> bool:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError):
         return False
-    # One arena for all threads, so that one can use what another freed.
-    options = {M_ARENA_MAX: 1, M_MMAP_THRESHOLD: 2**30, M_TRIM_THRESHOLD: 2**31 - 1}
+    # One arena for all threads, so that one can use what another freed; no array mapped by itself;
+    # nothing given back at the arena's end.
+    options = {M_ARENA_MAX: 1, M_MMAP_MAX: 0, M_TRIM_THRESHOLD: 2**31 - 1}
     return sum(mallopt(option, value) for option, value in options.items()) == len(options)

@@ -144,7 +144,7 @@ class Primitive:
         result = new_tensor(Tensor)
         result._data = z if type(z) is ndarray else asarray(z)
         result.grad = None
-        result.serial = next(serial_numbers)
+        result.serial = result.written = next(serial_numbers)
         if requires_grad and mode.recording:
             result.requires_grad = True
             result.op = self
@@ -157,8 +157,11 @@ class Primitive:
             result.parents = ()
             result.values = ()
             result.kwargs = {}
+            if requires_grad and _shares(result._data.base, values):
+                result._data.flags.writeable = False  # a parameter's values, by another way
         if watchers:
-            watchers[-1].forward(self, values, result)
+            for watcher in watchers:
+                watcher.forward(self, values, kwargs, result)
         return result
 
     def _shape_error(
@@ -177,6 +180,10 @@ class Primitive:
             + (f" with {options}" if options and len(options) < 80 else "")
             + (f": {rule} ({error})" if rule else f": {error}")
         )
+
+
+def _shares(base: Any, values: Sequence[Any]) -> bool:
+    return base is not None and any(base is x or base is getattr(x, "base", None) for x in values)
 
 
 def _array_of(x: Any) -> Any:

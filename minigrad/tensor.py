@@ -30,13 +30,15 @@ __all__ = ["Tensor"]
 serial_numbers = itertools.count()
 
 
-def _count_of_one_reference() -> int:
+def _count_of_one() -> int:
     g = np.empty(0)
     return getrefcount(g)
 
 
-# What `sys.getrefcount` says of an array that one variable alone refers to.
-OURS = _count_of_one_reference()
+# What `sys.getrefcount` says of an array that one variable alone refers to; a dict, a view, a saved
+# value or a caller's variable would count as another.  (Not more than 2, as a debugger that looks
+# at this module's variables now would add to it.)
+ONE_REFERENCE = min(_count_of_one(), 2)
 
 
 @final
@@ -71,7 +73,10 @@ class Tensor(ArrayMethods):
         The operation's keyword arguments, such as ``axis``.
     serial : int
         Counts tensors in the order in which they were made; a node has a higher number than
-        its inputs.  A leaf whose `data` is set, also by ``t.data -= ...``, counts as made anew.
+        its inputs.
+    written : int
+        What the count was when the values were last written in place, as by ``t.data -= ...`` or
+        an optimizer's step; `serial` if they were not.
 
     Notes
     -----
@@ -84,8 +89,8 @@ class Tensor(ArrayMethods):
     - the values of a result cannot be written to;
     - ``w.data -= step`` and an optimizer's step change a parameter in place, between two graphs:
       `backward` through a graph that is older than the change raises;
-    - what goes past the tensor, ``w.data[0] = 1`` or a change of an array that was given to an
-      operation, is noticed under `detect_anomaly` only.
+    - what goes past the tensor, ``w.data[0] = 1``, a change by way of a tensor that shares the
+      values, or of an array that was given to an operation, is noticed under `detect_anomaly` only.
 
     Raises
     ------
@@ -104,7 +109,7 @@ class Tensor(ArrayMethods):
 
     __slots__ = (
         "__weakref__", "_data", "grad", "kwargs", "op", "parents", "requires_grad", "serial",
-        "values",
+        "values", "written",
     )  # fmt: skip
 
     _data: npt.NDArray[Any]
@@ -115,6 +120,7 @@ class Tensor(ArrayMethods):
     values: Sequence[Any]
     kwargs: dict[str, Any]
     serial: int
+    written: int
 
     def __init__(self, data: npt.ArrayLike, requires_grad: bool = False) -> None:
         if isinstance(data, Tensor):
@@ -141,7 +147,7 @@ class Tensor(ArrayMethods):
         self.parents = ()
         self.values = ()
         self.kwargs = {}
-        self.serial = next(serial_numbers)
+        self.serial = self.written = next(serial_numbers)
 
     # What a tensor is
 
@@ -181,8 +187,9 @@ class Tensor(ArrayMethods):
                 f"data was set to values of dtype {array.dtype}; this tensor holds "
                 + ("floating-point numbers, for its gradient" if self.requires_grad else "numbers")
             )
+        if array is self._data:
+            self.written = next(serial_numbers)
         self._data = array
-        self.serial = next(serial_numbers)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -252,6 +259,9 @@ class Tensor(ArrayMethods):
 
     def __bool__(self) -> bool:
         return bool(self._data)
+
+    def __contains__(self, value: Any) -> bool:
+        return value in self._data
 
     def __len__(self) -> int:
         return len(self._data)
@@ -325,7 +335,7 @@ class Tensor(ArrayMethods):
             # received (z = x + y sends one array to both), a transposed view, or a NumPy scalar.
             if isinstance(g, Tensor):
                 leaf.grad = +g
-            elif type(g) is np.ndarray and g.flags.owndata and getrefcount(g) == OURS:
+            elif type(g) is np.ndarray and g.flags.owndata and getrefcount(g) == ONE_REFERENCE:
                 leaf.grad = g if g.flags.c_contiguous else np.array(g, order="C")
             else:
                 leaf.grad = np.array(g, order="C")
@@ -441,7 +451,7 @@ class Tensor(ArrayMethods):
 
     def sum(self, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Tensor:
         """Sum over `axis` (all of them by default); see `numpy.sum`."""
-        if axis is None and not keepdims:
+        if axis is None and not keepdims:  # without options, a third faster
             return primitives.sum(self)
         return primitives.sum(self, axis=axis, keepdims=keepdims)
 

@@ -82,6 +82,26 @@ def test_an_array_written_to_between_forward_and_backward_is_noticed(change: str
     assert w.grad is None
 
 
+def test_an_index_written_to_between_forward_and_backward_is_noticed() -> None:
+    w, index = parameter([1.0, 2.0, 3.0]), np.array([0, 1])
+    for take in (lambda: w[index], lambda: w[index, ...]):
+        index[:] = 0, 1
+        with detect_anomaly():
+            loss = take().sum()
+            index[:] = 2
+            with pytest.raises(RuntimeError, match="index= of getitem was changed in place"):
+                loss.backward()
+
+
+def test_the_outer_of_two_blocks_is_told_too() -> None:
+    w, batch = parameter([1.0, 2.0]), np.array([3.0, 4.0])
+    with detect_anomaly():
+        loss = (w * batch).sum()
+        batch[:] = 7
+        with detect_anomaly(), pytest.raises(RuntimeError, match="was changed in place"):
+            loss.backward()
+
+
 def test_large_inputs_are_described_by_their_range() -> None:
     x = parameter(np.linspace(-1, 2, 100))
     with detect_anomaly(), pytest.raises(FloatingPointError, match=r"\(100,\) between -1 and 2"):

@@ -223,7 +223,7 @@ def test_error_new_values_between_forward_and_a_recorded_backward() -> None:
     x = parameter(2.0)
     z = x * x
     x.data = np.array(5.0)
-    with pytest.raises(RuntimeError, match="got a new array after the forward pass"):
+    with pytest.raises(RuntimeError, match="got a new array of shape"):
         z.backward(create_graph=True)
     assert x.grad is None
     z.backward()  # on bare arrays it computes with the old values, which are still there
@@ -264,12 +264,46 @@ def test_the_values_of_a_result_cannot_be_written_to() -> None:
     np.testing.assert_array_equal(x.grad, y.data)
 
 
-def test_a_changed_leaf_is_still_found_as_a_target() -> None:
+def test_a_leaf_with_a_new_array_is_still_found_as_a_target() -> None:
     w = parameter(2.0)
     y = w * 3
-    z = y * y
     w.data = np.array(5.0)
-    assert backpropagate(z, targets=[w])[w] == 36.0
+    z = y * y + w
+    assert backpropagate(z, targets=[w])[w] == 37.0
+
+
+def test_error_a_change_in_place_is_not_forgotten_when_a_new_array_follows() -> None:
+    w = parameter([3.0])
+    y = (w * w).sum()
+    w.data -= 1
+    w.data = w.data.copy()
+    with pytest.raises(RuntimeError, match="after the forward pass"):
+        y.backward()
+
+
+@pytest.mark.parametrize("size", [1, 4])
+def test_error_a_new_array_of_another_shape(size: int) -> None:
+    w = parameter(np.ones(3))
+    y = (w * w).sum()
+    w.data = np.ones(size)
+    with pytest.raises(RuntimeError, match=rf"got a new array of shape \({size},\)"):
+        y.backward()
+    assert w.grad is None
+
+
+def test_a_view_of_a_parameter_without_a_graph_cannot_be_written_to() -> None:
+    w = parameter([1.0, 2.0])
+    with no_grad():
+        view, product = w.reshape(2, 1), w * 1.0
+    with pytest.raises(ValueError, match="read-only"):
+        view.data -= 1
+    product.data -= 1
+    assert w.data.tolist() == [1.0, 2.0]
+
+
+def test_contains_looks_at_the_values() -> None:
+    assert 2.0 in Tensor([1.0, 2.0])
+    assert 3.0 not in parameter([1.0, 2.0])
 
 
 @pytest.mark.parametrize("values", [[1, 2], "two", [1j]])
