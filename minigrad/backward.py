@@ -10,7 +10,7 @@ import numpy as np
 
 from minigrad.primitive import conform
 from minigrad.recording import watchers
-from minigrad.tensor import Tensor
+from minigrad.tensor import Tensor, last_write
 
 __all__ = ["backpropagate"]
 
@@ -82,6 +82,7 @@ def backpropagate(
     if output.op is None:
         return {output: g} if targets is None else {}
     watching = tuple(watchers)
+    last_written = last_write.serial
     gradients = {output: g}
     youngest_first = [(-output.serial, output)]
     while youngest_first:
@@ -94,22 +95,18 @@ def backpropagate(
                 watcher.before_backward(z)
         op: Any = z.op
         vjps, kwargs, age = op.vjps, z.kwargs, z.serial
-        if create_graph:
-            _check_values(z)
-            arguments = (z_bar, z, *z.parents)
-        else:
-            arguments = (z_bar, z._data, *z.values)
+        if create_graph or age < last_written:
+            _check_values(z, create_graph)
+        arguments = (z_bar, z, *z.parents) if create_graph else (z_bar, z._data, *z.values)
         i = -1
         for x in z.parents:  # not enumerate, nor zip with the VJPs: this loop is the overhead
             i += 1
-            if type(x) is not Tensor:
-                continue
-            if x.written > age:
-                raise _values_changed(z, i)
-            if not x.requires_grad or x.serial < oldest:
+            if type(x) is not Tensor or not x.requires_grad:
                 continue
             goes_on = x.op is not None
             if targets is not None:
+                if x.serial < oldest:
+                    continue
                 if x in targets:
                     goes_on = False
                 elif not goes_on:
@@ -132,9 +129,11 @@ def backpropagate(
     return gradients
 
 
-def _check_values(z: Tensor) -> None:
+def _check_values(z: Tensor, create_graph: bool) -> None:
     for i, x in enumerate(z.parents):
-        if type(x) is Tensor and x._data is not z.values[i]:
+        if type(x) is Tensor and (
+            x.written > z.serial or (create_graph and x._data is not z.values[i])
+        ):
             raise _values_changed(z, i)
 
 

@@ -30,6 +30,15 @@ __all__ = ["Tensor"]
 serial_numbers = itertools.count()
 
 
+class _LastWrite:
+    """The count at the last write in place to any tensor: younger nodes need no check."""
+
+    serial = -1
+
+
+last_write = _LastWrite()
+
+
 def _count_of_one() -> int:
     g = np.empty(0)
     return getrefcount(g)
@@ -188,7 +197,7 @@ class Tensor(ArrayMethods):
                 + ("floating-point numbers, for its gradient" if self.requires_grad else "numbers")
             )
         if array is self._data:
-            self.written = next(serial_numbers)
+            self.written = last_write.serial = next(serial_numbers)
         self._data = array
 
     @property
