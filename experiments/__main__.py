@@ -14,7 +14,7 @@ from experiments import RESULTS
 EXPERIMENTS = {
     "adam": "the section's Adam, from scratch and concise, on the airfoil data",
     "yogi": "the section's Yogi on the same batches",
-    "speed": "how fast: a training epoch and single optimizer steps, against other libraries",
+    "speed": "how fast: an epoch, models and optimizer steps, against other libraries",
 }
 SECTION = ("adam", "yogi")
 

@@ -1,0 +1,32 @@
+"""What README.md shows is what runs."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+EXCERPT, TRAINING, DRAWING = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+def test_the_excerpt_is_a_line_of_adam() -> None:
+    adam = Path(__file__).parents[1] / "optim" / "adam.py"
+    assert EXCERPT.strip() in [line.strip() for line in adam.read_text("utf-8").splitlines()]
+
+
+def test_the_training_loop_prints_a_small_loss(capsys: pytest.CaptureFixture[str]) -> None:
+    exec(TRAINING, {})
+    assert float(capsys.readouterr().out) < 0.01
+
+
+def test_the_drawing_is_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    exec(DRAWING, {})
+    assert (tmp_path / "graph.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_files_that_are_linked_to_exist() -> None:
+    links = re.findall(r"\]\(([\w/.-]+)\)|src=\"([\w/.-]+)\"", README)
+    assert len(links) > 8
+    for link in (a or b for a, b in links):
+        assert (Path(__file__).parents[1] / link).exists(), link
