@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.backward import backpropagate
+from minigrad.recording import mode
 from minigrad.tensor import Tensor
 
 __all__ = ["DataParallel"]
@@ -31,7 +33,8 @@ class DataParallel:
     loss : callable
         Takes its part of every array of the batch and returns the mean loss over it, a scalar
         Tensor.  It must not change the model or draw random numbers (as `nn.BatchNorm2d` and
-        `nn.Dropout` do in training): the threads would do so in any order.
+        `nn.Dropout` do in training): the threads would do so in any order.  A part whose loss
+        uses no parameter, because all of it is masked, adds no gradients.
     parts : int, optional
         Into how many parts a batch is cut; by default as many as there are cores.  The gradients
         depend on it, by rounding.
@@ -41,8 +44,8 @@ class DataParallel:
 
     Raises
     ------
-    ValueError
-        If `parts` or `threads` is below 1.
+    TypeError, ValueError
+        If `parts` or `threads` is no whole number, or below 1.
 
     Notes
     -----
@@ -62,8 +65,13 @@ class DataParallel:
     ) -> None:
         cores = os.cpu_count() or 1
         self.loss = loss
-        self.parts = cores if parts is None else parts
-        self.threads = cores if threads is None else threads
+        try:
+            self.parts = cores if parts is None else operator.index(parts)
+            self.threads = cores if threads is None else operator.index(threads)
+        except TypeError:
+            raise TypeError(
+                f"DataParallel: parts={parts!r} and threads={threads!r} must be whole numbers"
+            ) from None
         if self.parts < 1 or self.threads < 1:
             raise ValueError(
                 f"DataParallel: parts={parts!r} and threads={threads!r} must be at least 1"
@@ -81,19 +89,29 @@ class DataParallel:
 
         Raises
         ------
+        RuntimeError
+            Under `no_grad`, or if no part of the loss depends on a tensor with `requires_grad`.
+        TypeError
+            If `loss` returns anything but a Tensor.
         ValueError
-            If the arrays' lengths differ, or are 0.
+            If the arrays' lengths differ, or are 0; if the loss is no scalar.
         Exception
-            What `loss` raised for the first part that failed; no gradient is changed then.
+            What `loss` raised for the first part that failed.  After any of these, every gradient
+            is what it was.
         """
-        arrays = [np.asarray(x) for x in batch]
-        lengths = {len(x) for x in arrays}
-        if len(lengths) != 1 or 0 in lengths:
-            raise ValueError(
-                f"DataParallel: the batch has arrays of lengths {[len(x) for x in arrays]}; they "
-                "must be equal, and at least 1"
+        if not mode.recording:
+            raise RuntimeError(
+                "DataParallel computes gradients, and was called under no_grad(); call the loss "
+                "itself for its value alone"
             )
-        (n,) = lengths
+        arrays = [np.asarray(x) for x in batch]
+        lengths = {x.shape[:1] for x in arrays}
+        if len(lengths) != 1 or lengths <= {(), (0,)}:
+            raise ValueError(
+                f"DataParallel: the batch has arrays of shapes {[x.shape for x in arrays]}; their "
+                "lengths, the first number of each, must be equal, and at least 1"
+            )
+        n = len(arrays[0])
         cuts = np.linspace(0, n, min(self.parts, n) + 1).round().astype(int).tolist()
         if self._pool is None:
             from threadpoolctl import ThreadpoolController
@@ -113,15 +131,39 @@ class DataParallel:
             if error is not None:
                 raise error
         losses, gradients = zip(*(part.result() for part in running), strict=True)
-        total = gradients[0]
-        for more in gradients[1:]:  # in order: the sum must not depend on who was first
-            for leaf, g in more.items():
+        if all(part is None for part in gradients):
+            raise RuntimeError(
+                "backward() on a tensor with no graph: nothing that the loss of any part was "
+                "computed from has requires_grad=True"
+            )
+        total: dict[Tensor, Any] = {}
+        for part in gradients:  # in order: the sum must not depend on who was first
+            for leaf, g in (part or {}).items():
                 total[leaf] = total[leaf] + g if leaf in total else g
         for leaf, g in total.items():
-            leaf.grad = np.array(g if leaf.grad is None else leaf.grad + g, order="C")
+            added = g if leaf.grad is None else leaf.grad + g
+            total[leaf] = +added if isinstance(added, Tensor) else np.array(added, order="C")
+        for leaf, g in total.items():
+            leaf.grad = g
         return sum(losses)
 
-    def _part(self, batch: list[Any], n: int) -> tuple[float, dict[Tensor, Any]]:
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_pool": None, "_blas": None}  # a copy starts threads of its own
+
+    def _part(self, batch: list[Any], n: int) -> tuple[float, dict[Tensor, Any] | None]:
+        """Return the part's share of the loss, and of its gradients; None where it has no graph."""
         share = len(batch[0]) / n
         loss = self.loss(*batch)
+        if not isinstance(loss, Tensor):
+            raise TypeError(
+                f"DataParallel: the loss is a {type(loss).__name__}; it must be a Tensor, computed "
+                "from the parameters without .item() or float()"
+            )
+        if loss.size != 1:
+            raise ValueError(
+                f"DataParallel: the loss has shape {loss.shape}; it must be a scalar, the mean "
+                "over the examples, e.g. by .mean()"
+            )
+        if not loss.requires_grad:
+            return share * loss.item(), None
         return share * loss.item(), backpropagate(loss, np.full(loss.shape, share, loss.dtype))

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import threading
 import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -19,13 +18,12 @@ import numpy.typing as npt
 from numpy.lib import format as npy
 
 from minigrad.nn.module import Module
+from minigrad.primitive import bare
 
 __all__ = ["load", "save"]
 
-# What reading a damaged file can end in.  MemoryError: the number of elements is read as well.
-FAULTS = (
-    ValueError, OSError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error,
-)  # fmt: skip
+COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # all that numpy writes
+LONGEST_NAME = 65_535 - len(".npy")  # in bytes: a zip archive counts them with 16 bits
 
 
 def save(path: str | os.PathLike[str], state: Module | Mapping[str, npt.ArrayLike]) -> None:
@@ -39,13 +37,16 @@ def save(path: str | os.PathLike[str], state: Module | Mapping[str, npt.ArrayLik
     path : path
         Where to, by custom with the suffix ``.npz``; a file that is there is replaced.
     state : Module or mapping of str to array_like
-        A module stands for its `state_dict`.
+        A module stands for its `state_dict`, a Tensor for its values.
 
     Raises
     ------
     TypeError
         If `state` is neither, a name is no string, or an array holds objects, which only pickle
         could write.
+    ValueError
+        If a zip archive cannot hold a name: one with a NUL character, with half of a surrogate
+        pair, or of more than 65,531 bytes in UTF-8.
     FileNotFoundError
         If there is no such folder.
 
@@ -95,11 +96,18 @@ def load(path: str | os.PathLike[str], module: Module | None = None) -> dict[str
     ------
     FileNotFoundError
         If there is no such file.
+    TypeError
+        If `module` is no module.
     ValueError
         If the file is cut short, damaged or no such file at all, or if it holds an array of
         objects.  If an array is missing, unknown to the module, or of another shape or dtype: the
         message names all of them, and nothing in the module has been changed.
     """
+    if not isinstance(module, Module | None):
+        raise TypeError(
+            f"load sets the state of a Module, got a {type(module).__name__}; without a module it "
+            "returns the arrays alone"
+        )
     with Path(path).open("rb") as file:
         arrays = _read(file, path)
     if module is not None:
@@ -117,13 +125,27 @@ def _checked(state: Mapping[str, npt.ArrayLike]) -> dict[str, npt.NDArray[Any]]:
     for name, values in state.items():
         if not isinstance(name, str):
             raise TypeError(f"the name {name!r} is of type {type(name).__name__}, no string")
-        array = np.asarray(values)
+        _check_name(name)
+        array = np.asarray(bare(values))
         if array.dtype.hasobject:
             raise TypeError(
                 f"{name} is an array of Python objects; only numbers and text can be saved"
             )
         arrays[name] = array
     return arrays
+
+
+def _check_name(name: str) -> None:
+    if "\0" in name:
+        raise ValueError(f"the name {name!r} holds a NUL character, where a zip archive ends it")
+    try:
+        length = len(name.encode())
+    except UnicodeEncodeError as error:
+        raise ValueError(f"the name {name!r} cannot be written in UTF-8: {error.reason}") from None
+    if length > LONGEST_NAME:
+        raise ValueError(
+            f"the name {name[:20]!r}... has {length:,} bytes; a zip archive takes {LONGEST_NAME:,}"
+        )
 
 
 def _write(file: IO[bytes], arrays: dict[str, npt.NDArray[Any]]) -> None:
@@ -140,11 +162,16 @@ def _read(file: IO[bytes], path: str | os.PathLike[str]) -> dict[str, npt.NDArra
         with zipfile.ZipFile(file) as archive:
             for entry in archive.infolist():
                 place = f"{os.fspath(path)}, {entry.filename}"
+                if entry.compress_type not in COMPRESSIONS:
+                    raise ValueError(f"compressed by method {entry.compress_type}")
                 with archive.open(entry) as member:
                     array = npy.read_array(member, allow_pickle=False)
-                    member.read(1)  # to the end, where the checksum is compared
+                    if member.read(1):  # else this was the end, where the checksum is compared
+                        raise ValueError("it has more bytes than its header says")
                 arrays[entry.filename.removesuffix(".npy")] = array
-    except FAULTS as error:
+    # What zipfile and the parser of headers raise for a stranger's bytes has no end: besides their
+    # own errors TypeError, IndexError, OverflowError, tokenize.TokenError, MemoryError and more.
+    except Exception as error:
         raise ValueError(
             f"{place}: not a whole file of arrays, as minigrad.save and numpy.savez write it "
             f"({error or type(error).__name__})"

@@ -168,7 +168,8 @@ def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tupl
     pullback : callable
         Takes a cotangent u, of the structure, shapes and dtypes of `value`, and returns a tuple
         with Jᵀ u for each argument, of the argument's structure.  It may be called any number of
-        times: f has run once, and its graph lives as long as the pullback.
+        times: f has run once, and its graph lives as long as the pullback.  What it needs is its
+        own: the caller may change the primals and the value, but not arrays that f closes over.
 
     Raises
     ------

@@ -15,9 +15,10 @@ import pytest
 from example_graphs import examples, linear_regression, parameter, second_order, tangle
 from matplotlib.patches import FancyArrowPatch
 
-from minigrad import Tensor, backpropagate, draw_graph, nn
+from minigrad import Tensor, backpropagate, detect_anomaly, draw_graph, nn
 from minigrad.drawing import GraphDrawing
 from minigrad.drawing.tape import Entry, in_words, shown_name
+from minigrad.recording import watchers
 
 
 def by_name(drawing: GraphDrawing) -> dict[str, Entry]:
@@ -239,6 +240,19 @@ def test_nan_and_infinity_are_counted_and_seen() -> None:
     values = np.array([np.nan, np.inf, -np.inf, 1.0, 1.0, 1.0, 1.0])
     assert in_words(values) == ("else 1", "1 NaN, 2 infinite")
     assert in_words(np.full(9, np.nan)) == ("9 NaN",)
+
+
+def test_a_nan_gradient_is_drawn_while_anomalies_are_looked_for() -> None:
+    x = parameter([0.0, 1.0])
+    with detect_anomaly(), np.errstate(all="ignore"):
+        before = watchers.copy()
+        loss = (np.sqrt(x) * 0).sum()
+        assert draw_graph(loss, names={"x": x}).tape[0].gradient == ("[nan, 0]",)
+        with pytest.raises(ValueError, match="gradient of shape"):
+            draw_graph(loss, gradient=np.ones(3))
+        assert watchers == before
+        with pytest.raises(FloatingPointError, match="the gradient of sqrt"):
+            loss.backward()
 
 
 def test_arrays_in_words() -> None:

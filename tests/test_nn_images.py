@@ -105,6 +105,8 @@ BAD_LAYERS: list[tuple[Any, type[Exception], str]] = [
     (lambda: nn.MaxPool2d(0), ValueError, "MaxPool2d: kernel_size=0"),
     (lambda: nn.AvgPool2d(2, stride=0), ValueError, "AvgPool2d: stride=0"),
     (lambda: nn.MaxPool2d(2, padding=-1), ValueError, "MaxPool2d: padding=-1"),
+    (lambda: nn.MaxPool2d(2, padding=2), ValueError, "MaxPool2d: padding=2 must be at most half"),
+    (lambda: nn.AvgPool2d((4, 2), padding=(1, 2)), ValueError, "AvgPool2d: padding=.* kernel_size"),
 ]
 
 

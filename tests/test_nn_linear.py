@@ -179,6 +179,13 @@ BAD_LAYERS: list[tuple[Any, type[Exception], str]] = [
     (lambda: nn.Linear(2, 1, rng=0), TypeError, "must be a numpy.random.Generator"),  # type: ignore[arg-type]
     (lambda: nn.Embedding(2, 1, rng=np.random), TypeError, "is of type module"),  # type: ignore[arg-type]
     (lambda: nn.GELU("erf"), ValueError, "GELU: approximate='erf'"),  # type: ignore[arg-type]
+    (lambda: nn.LeakyReLU("a"), TypeError, "LeakyReLU: negative_slope='a' is of type str"),  # type: ignore[arg-type]
+    (lambda: nn.LeakyReLU(None), TypeError, "negative_slope=None .* a finite number"),  # type: ignore[arg-type]
+    (lambda: nn.LeakyReLU(math.nan), ValueError, "LeakyReLU: negative_slope=nan"),
+    (lambda: nn.ELU("a"), TypeError, "ELU: alpha='a' is of type str"),  # type: ignore[arg-type]
+    (lambda: nn.ELU(math.inf), ValueError, "ELU: alpha=inf; it must be a finite number"),
+    (lambda: nn.Softmax(axis=1.5), TypeError, "Softmax: axis=1.5 is of type float"),  # type: ignore[arg-type]
+    (lambda: nn.Softmax(axis=None), TypeError, "axis=None .* must be an integer"),  # type: ignore[arg-type]
 ]
 
 

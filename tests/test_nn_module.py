@@ -93,6 +93,16 @@ def test_a_module_that_knows_its_parent_ends_no_walk_in_a_circle() -> None:
     assert not parent.eval().child.layer.training  # type: ignore[attr-defined]
 
 
+def test_a_container_that_holds_itself_ends_no_walk_in_a_circle() -> None:
+    layers: list[Any] = [nn.ReLU()]
+    table: dict[str, Any] = {"layers": layers, "w": Tensor(1.0)}
+    layers.append(table)
+    model = Branch(layers=layers, table=table)
+    assert list(model.state_dict()) == ["layers.1.w"]
+    assert [name for name, _ in model.named_children()] == ["layers.0", "table.layers.0"]
+    assert "layers.0: ReLU()" in repr(model)
+
+
 def test_a_dataclass_may_be_a_module() -> None:
     @dataclass
     class Pair(nn.Module):
@@ -164,6 +174,16 @@ def test_a_state_may_hold_tensors() -> None:
     assert net.weight.data is not twin.weight.data
 
 
+def test_a_state_may_have_its_bytes_in_another_order() -> None:
+    layer = nn.Linear(2, 1, rng=rng())
+    state = nn.Linear(2, 1, rng=np.random.default_rng(1)).state_dict()
+    swapped = {name: x.astype(x.dtype.newbyteorder("S")) for name, x in state.items()}
+    layer.load_state_dict(swapped)
+    for name, array in layer.state_dict().items():
+        np.testing.assert_array_equal(array, state[name])
+        assert array.dtype.isnative
+
+
 def test_a_round_trip_keeps_every_bit_of_parameters_and_buffers() -> None:
     model, other = Model(), Model()
     model.scale.data = np.array(np.nan)
@@ -216,6 +236,11 @@ def test_error_a_state_that_does_not_fit_names_all_entries_and_changes_nothing()
 def test_error_a_state_of_something_else(value: Any) -> None:
     with pytest.raises(ValueError, match="bias: "):
         nn.Linear(1, 2, rng=rng()).load_state_dict({"weight": np.zeros((1, 2)), "bias": value})
+
+
+def test_error_a_state_that_is_no_dict() -> None:
+    with pytest.raises(TypeError, match=r"a dict from name to array, .* got a list"):
+        nn.Linear(1, 2, rng=rng()).load_state_dict([1])  # type: ignore[arg-type]
 
 
 def test_error_two_tensors_of_one_name() -> None:

@@ -1,5 +1,6 @@
 """The parts of a batch side by side give what the whole batch gives."""
 
+import copy
 import threading
 from typing import Any
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info
 
-from minigrad import DataParallel, Tensor, keep_freed_memory, nn
+from minigrad import DataParallel, Tensor, keep_freed_memory, nn, no_grad
 from minigrad.functional import cross_entropy
 
 
@@ -84,6 +85,49 @@ def test_a_leaf_that_only_one_part_uses_gets_its_gradient() -> None:
     assert (u.grad, w.grad) == (1.5, -2.5)
 
 
+def test_a_part_whose_loss_uses_no_parameter_adds_none() -> None:
+    w = Tensor(1.0, requires_grad=True)
+    step = DataParallel(lambda x: w * x[0] if x[0] else Tensor(0.0), parts=3)
+    assert step(np.array([0.0, 6.0, 0.0])) == 2.0
+    assert w.grad == 2.0
+
+
+def test_error_no_part_has_a_graph() -> None:
+    with pytest.raises(RuntimeError, match=r"backward\(\) on a tensor with no graph"):
+        DataParallel(lambda x: Tensor(x.mean()), parts=2)(np.ones(4))
+
+
+def test_a_gradient_with_a_graph_is_added_to() -> None:
+    w = Tensor(3.0, requires_grad=True)
+    (w * w).backward(create_graph=True)
+    DataParallel(lambda x: (w * x).mean(), parts=2)(np.array([4.0, 6.0]))
+    assert isinstance(w.grad, Tensor)
+    assert w.grad.item() == 11.0
+    first, w.grad = w.grad, None
+    first.backward()
+    assert w.grad == 2.0
+
+
+def test_an_error_while_adding_leaves_every_gradient_as_it_was() -> None:
+    u, w = (Tensor(np.ones(2), requires_grad=True) for _ in range(2))
+    for first, second in ((u, w), (w, u)):
+        first.grad, second.grad = np.ones(2), np.ones(3)  # of another shape
+        with pytest.raises(ValueError, match="broadcast"):
+            DataParallel(lambda x: (u * w * x).sum(), parts=1)(np.ones((1, 2)))
+        np.testing.assert_array_equal(first.grad, np.ones(2))
+        np.testing.assert_array_equal(second.grad, np.ones(3))
+
+
+def test_a_copy_has_threads_of_its_own() -> None:
+    w = Tensor(1.0, requires_grad=True)
+    step = DataParallel(lambda x: (w * x).mean(), parts=2)
+    step(np.ones(4))
+    twin = copy.deepcopy(step)
+    assert twin.parts == 2
+    assert twin(np.ones(4)) == step(np.ones(4)) == 1.0
+    assert w.grad == 3.0
+
+
 def test_float32_stays_float32() -> None:
     w = Tensor(np.ones(3, np.float32), requires_grad=True)
     DataParallel(lambda x: (x @ w).mean(), parts=3)(np.ones((7, 3), np.float32))
@@ -113,21 +157,38 @@ def test_errstate_holds_in_the_threads() -> None:
         assert step(np.ones(2)) == -np.inf
 
 
-@pytest.mark.parametrize("batch", [(np.ones(3), np.ones(4)), (np.ones(0),), ()])
+@pytest.mark.parametrize(
+    "batch", [(np.ones(3), np.ones(4)), (np.ones(0),), (), (3.0,), (np.ones(3), 2.0)]
+)
 def test_error_batches_of_different_lengths(batch: Any) -> None:
-    with pytest.raises(ValueError, match=r"lengths \["):
+    with pytest.raises(ValueError, match=r"shapes \[.*\]; their lengths"):
         DataParallel(lambda *xs: xs[0].sum())(*batch)
 
 
 def test_error_a_loss_that_is_no_number() -> None:
     w = Tensor(np.ones(2), requires_grad=True)
-    with pytest.raises(ValueError, match="item"):
+    with pytest.raises(ValueError, match=r"the loss has shape \(1, 2\); it must be a scalar"):
         DataParallel(lambda x: w * x, parts=1)(np.ones((1, 2)))
+    with pytest.raises(TypeError, match="the loss is a float; it must be a Tensor"):
+        DataParallel(lambda x: (w * x).mean().item(), parts=1)(np.ones((1, 2)))
+
+
+def test_error_without_recording_there_are_no_gradients() -> None:
+    w = Tensor(1.0, requires_grad=True)
+    with no_grad(), pytest.raises(RuntimeError, match=r"called under no_grad\(\)"):
+        DataParallel(lambda x: (w * x).mean(), parts=1)(np.ones(2))
+    assert w.grad is None
 
 
 @pytest.mark.parametrize("options", [{"parts": 0}, {"threads": 0}])
 def test_error_no_parts_or_threads(options: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="must be at least 1"):
+        DataParallel(lambda: None, **options)
+
+
+@pytest.mark.parametrize("options", [{"parts": 2.5}, {"threads": "2"}])
+def test_error_parts_or_threads_that_cannot_be_counted(options: dict[str, Any]) -> None:
+    with pytest.raises(TypeError, match="must be whole numbers"):
         DataParallel(lambda: None, **options)
 
 

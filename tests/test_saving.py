@@ -49,6 +49,20 @@ def test_a_dict_of_arrays_comes_back(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["arrays"]  # noqa: PTH208  no suffix added, nothing left over
 
 
+def test_a_tensor_stands_for_its_values(tmp_path: Path) -> None:
+    w = Tensor([1.0, 2.0], requires_grad=True)
+    save(tmp_path / "w.npz", {"w": w, "twice": 2 * w})
+    found = load(tmp_path / "w.npz")
+    np.testing.assert_array_equal(found["w"], [1.0, 2.0])
+    np.testing.assert_array_equal(found["twice"], [2.0, 4.0])
+
+
+def test_a_name_may_be_as_long_as_an_archive_takes(tmp_path: Path) -> None:
+    name = "é" * 32_765 + "w"  # 65,531 bytes, and 4 of ".npy"
+    save(tmp_path / "w.npz", {name: np.ones(2)})
+    assert list(load(tmp_path / "w.npz")) == [name]
+
+
 def test_numpy_reads_what_we_write_and_we_read_what_numpy_writes(tmp_path: Path) -> None:
     arrays = {"a": np.arange(6.0).reshape(2, 3), "b": np.array(1, np.int32)}
     save(tmp_path / "ours.npz", arrays)
@@ -109,10 +123,23 @@ def test_error_nothing_is_written_of_a_bad_state(tmp_path: Path) -> None:
         ({"w": np.ones(2), "o": np.array([{}, None])}, "o is an array of Python objects"),
         ([np.ones(2)], "a dict of arrays, got a list"),
         ({3: np.ones(2)}, "the name 3 is of type int"),
-        ({"w": Tensor(1.0, requires_grad=True)}, "bare array"),
     ):
         with pytest.raises(TypeError, match=match):
             save(tmp_path / "net.npz", state)  # type: ignore[arg-type]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "match"),
+    [
+        ("a\0b", r"the name 'a\\x00b' holds a NUL character"),
+        ("a\ud800", r"the name 'a\\ud800' cannot be written in UTF-8: surrogates not allowed"),
+        ("é" * 32_766, r"has 65,532 bytes; a zip archive takes 65,531"),
+    ],
+)
+def test_error_a_name_that_no_archive_can_hold(tmp_path: Path, name: str, match: str) -> None:
+    with pytest.raises(ValueError, match=match):
+        save(tmp_path / "net.npz", {"w": np.ones(2), name: np.ones(2)})
     assert list(tmp_path.iterdir()) == []
 
 
@@ -162,16 +189,45 @@ def other_archive(path: Path) -> None:
         archive.writestr("word/document.xml", "<text/>")
 
 
-def enormous(path: Path) -> None:
-    header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (10000000, 10000000000), }"
+def with_header(header: bytes) -> Callable[[Path], None]:
     header = header.ljust(117) + b"\n"
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("w.npy", b"\x93NUMPY\x01\x00" + bytes([len(header), 0]) + header)
+
+    def write(path: Path) -> None:
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("w.npy", b"\x93NUMPY\x01\x00" + bytes([len(header), 0]) + header)
+
+    return write
+
+
+def with_shape(shape: bytes) -> Callable[[Path], None]:
+    return with_header(b"{'descr': '<f8', 'fortran_order': False, 'shape': " + shape + b"}")
+
+
+def compressed_as(method: int) -> Callable[[Path], None]:
+    def write(path: Path) -> None:
+        save(path, net())
+        with zipfile.ZipFile(path) as archive:
+            members = {name: archive.read(name) for name in archive.namelist()}
+        with zipfile.ZipFile(path, "w", method) as archive:
+            for name, content in members.items():
+                archive.writestr(name, content)
+
+    return write
+
+
+def damaged_lzma(path: Path) -> None:
+    compressed_as(zipfile.ZIP_LZMA)(path)
+    content = bytearray(path.read_bytes())
+    content[60:90] = bytes(30)
+    path.write_bytes(content)
 
 
 BAD_FILES: list[Callable[[Path], None]] = [
     malicious, malicious_pickle, cut_short, other_bytes, empty, bare_array, other_archive,
-    enormous,
+    with_shape(b"(10000000, 10000000000)"), with_shape(b"(" + b"9" * 30 + b",)"),
+    with_shape(b"(True,)"), with_header(b"{'descr': ("), with_header(b"{1: 2, 'a': 3}"),
+    with_header(b"{'descr': (), 'fortran_order': False, 'shape': ()}"),
+    damaged_lzma, compressed_as(zipfile.ZIP_LZMA), compressed_as(zipfile.ZIP_BZIP2),
 ]  # fmt: skip
 
 
@@ -218,6 +274,27 @@ def test_a_damaged_byte_is_noticed_or_does_not_matter(tmp_path: Path) -> None:
             for name in found.keys() & state.keys():
                 np.testing.assert_array_equal(found[name], state[name])
     assert noticed > len(content)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [(b"(800, 800), }", b"(1, 800), }  "), (b"'<f8'", b"'<f4'")]
+)
+def test_error_a_header_that_asks_for_fewer_bytes_than_there_are(
+    tmp_path: Path, old: bytes, new: bytes
+) -> None:
+    path = tmp_path / "net.npz"
+    save(path, {"w": np.ones((800, 800))})
+    content = path.read_bytes()
+    assert content.count(old) == 1
+    path.write_bytes(content.replace(old, new))
+    with pytest.raises(ValueError, match=r"net\.npz, w\.npy: .*more bytes than its header says"):
+        load(path)
+
+
+def test_error_loading_into_something_else(tmp_path: Path) -> None:
+    save(tmp_path / "net.npz", net())
+    with pytest.raises(TypeError, match="sets the state of a Module, got a dict"):
+        load(tmp_path / "net.npz", module={})  # type: ignore[arg-type]
 
 
 def test_error_no_file(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ pictures.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,6 +17,7 @@ import numpy.typing as npt
 
 from minigrad.backward import backpropagate
 from minigrad.primitive import bare
+from minigrad.recording import watchers
 from minigrad.tensor import Tensor
 
 __all__ = ["Entry", "gradients_of", "in_words", "read_tape", "shown_name"]
@@ -145,9 +147,20 @@ LETTERS = {"parameter": "p", "constant": "c", "operation": "v"}
 def gradients_of(output: Tensor, gradient: Any = None) -> dict[Tensor, Any]:
     """Return ∂output/∂node for every node with `requires_grad`; no `grad` is touched."""
     inner: dict[Tensor, Any] = {}
-    with np.errstate(all="ignore"):  # a NaN is there to be seen
+    with np.errstate(all="ignore"), _unwatched():  # a NaN is there to be seen
         leaves = backpropagate(output, gradient, keep=inner)
     return {**inner, **leaves}
+
+
+@contextmanager
+def _unwatched() -> Iterator[None]:
+    """Let `detect_anomaly` look away."""
+    waiting = watchers.copy()
+    watchers.clear()
+    try:
+        yield
+    finally:
+        watchers[:0] = waiting  # before any that another thread has added
 
 
 def _operations(output: Tensor) -> list[Tensor]:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
+import numpy as np
+
 from minigrad import functional, primitives
+from minigrad.nn.hyperparameters import check_numbers
 from minigrad.nn.module import Module
 
 __all__ = [
     "ELU", "GELU", "LeakyReLU", "ReLU", "SiLU", "Sigmoid", "Softmax", "Softplus", "Tanh",
 ]  # fmt: skip
+
+FINITE = "a finite number"
 
 
 class ReLU(Module):
@@ -21,9 +27,26 @@ class ReLU(Module):
 
 
 class LeakyReLU(Module):
-    """x where x is positive, else negative_slope · x."""
+    """x where x is positive, else negative_slope · x.
+
+    Parameters
+    ----------
+    negative_slope : float
+        Left of 0, and at 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `negative_slope` is no finite number.
+
+    Examples
+    --------
+    >>> LeakyReLU(0.25)(np.array([-2.0, 2.0]))
+    array([-0.5,  2. ])
+    """
 
     def __init__(self, negative_slope: float = 0.01) -> None:
+        check_numbers("LeakyReLU", FINITE, math.isfinite, negative_slope=negative_slope)
         self.negative_slope = negative_slope
 
     def forward(self, x: Any) -> Any:
@@ -36,9 +59,26 @@ class LeakyReLU(Module):
 
 
 class ELU(Module):
-    """x where x is positive, else α (exp x - 1): smooth for α = 1, and never below -α."""
+    """x where x is positive, else α (exp x - 1): smooth for α = 1, and never below -α.
+
+    Parameters
+    ----------
+    alpha : float
+        α, what the result approaches on the left, but for the sign.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `alpha` is no finite number.
+
+    Examples
+    --------
+    >>> ELU(2.0)(np.array([-100.0, 2.0]))
+    array([-2.,  2.])
+    """
 
     def __init__(self, alpha: float = 1.0) -> None:
+        check_numbers("ELU", FINITE, math.isfinite, alpha=alpha)
         self.alpha = alpha
 
     def forward(self, x: Any) -> Any:
@@ -117,10 +157,30 @@ class Tanh(Module):
 class Softmax(Module):
     """exp x, divided by its sum along `axis`: positive numbers with sum 1.
 
-    Not before `cross_entropy`, which takes the logits themselves.
+    Do not put it before `cross_entropy`, which takes the logits themselves.
+
+    Parameters
+    ----------
+    axis : int
+        Along which the result sums to 1.
+
+    Raises
+    ------
+    TypeError
+        If `axis` is no integer.
+
+    Examples
+    --------
+    >>> Softmax(axis=0)(np.array([[0.0, 1.0], [0.0, 1.0]]))
+    array([[0.5, 0.5],
+           [0.5, 0.5]])
     """
 
     def __init__(self, axis: int = -1) -> None:
+        if isinstance(axis, bool) or not isinstance(axis, int | np.integer):
+            raise TypeError(
+                f"Softmax: axis={axis!r} is of type {type(axis).__name__}; it must be an integer"
+            )
         self.axis = axis
 
     def forward(self, x: Any) -> Any:

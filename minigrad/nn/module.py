@@ -148,10 +148,17 @@ class Module(ABC):
 
         Raises
         ------
+        TypeError
+            If `state` is no mapping.
         ValueError
-            If an entry is missing, unknown, or of another shape or dtype.  The message names all
-            of them, and nothing has been changed.
+            If an entry is missing, unknown, or of another shape or dtype (another order of the
+            bytes is converted).  The message names all of them, and nothing has been changed.
         """
+        if not isinstance(state, Mapping):
+            raise TypeError(
+                "load_state_dict takes a dict from name to array, as state_dict() returns it, got "
+                f"a {type(state).__name__}"
+            )
         tensors = dict(self._named_state())
         arrays = {name: np.asarray(bare(array)) for name, array in state.items()}
         faults = [
@@ -164,7 +171,7 @@ class Module(ABC):
                 faults.append(f"unknown: {name}, shape {array.shape}, {array.dtype}")
             elif array.shape != tensors[name].shape:
                 faults.append(f"{name}: shape {array.shape} where {tensors[name].shape} is needed")
-            elif array.dtype != tensors[name].dtype:
+            elif array.dtype.newbyteorder("=") != tensors[name].dtype.newbyteorder("="):
                 faults.append(f"{name}: {array.dtype} where {tensors[name].dtype} is needed")
         if faults:
             raise ValueError(
@@ -174,7 +181,7 @@ class Module(ABC):
                 "and convert the state's entries first."
             )
         for name, tensor in tensors.items():
-            tensor.data = np.array(arrays[name], order="C")
+            tensor.data = np.array(arrays[name], tensor.dtype, order="C")
 
     # What it looks like
 
@@ -216,11 +223,17 @@ class Module(ABC):
                     yield place, entry
 
 
-def _entries(attributes: Iterable[tuple[Any, Any]]) -> Iterator[tuple[str, Tensor | Module]]:
-    """Yield the tensors without a graph and the modules, also those in lists, tuples and dicts."""
+def _entries(
+    attributes: Iterable[tuple[Any, Any]], above: frozenset[int] = frozenset()
+) -> Iterator[tuple[str, Tensor | Module]]:
+    """Yield the tensors without a graph and the modules, also those in lists, tuples and dicts.
+
+    `above` holds the containers that lead here, and ends the circle of one that holds itself.
+    """
     for name, value in attributes:
         if isinstance(value, Module) or (isinstance(value, Tensor) and value.is_leaf):
             yield str(name), value
-        elif isinstance(value, list | tuple | dict):
+        elif isinstance(value, list | tuple | dict) and id(value) not in above:
             entries = value.items() if isinstance(value, dict) else enumerate(value)
-            yield from _entries((f"{name}.{key}", entry) for key, entry in entries)
+            named = ((f"{name}.{key}", entry) for key, entry in entries)
+            yield from _entries(named, above | {id(value)})

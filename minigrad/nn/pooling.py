@@ -25,6 +25,11 @@ class _Pool2d(Module):
         self.kernel_size = pair(layer, "kernel_size", kernel_size, 1)
         self.stride = self.kernel_size if stride is None else pair(layer, "stride", stride, 1)
         self.padding = pair(layer, "padding", padding, 0)
+        if any(2 * p > k for p, k in zip(self.padding, self.kernel_size, strict=True)):
+            raise ValueError(
+                f"{layer}: padding={padding!r} must be at most half of kernel_size={kernel_size!r},"
+                " so that no window lies in the padding alone"
+            )
 
     def describe(self) -> str:
         """Return e.g. ``MaxPool2d(2)``."""
@@ -45,12 +50,13 @@ class MaxPool2d(_Pool2d):
     stride : int or (int, int), optional
         The window's step; its size by default, so that windows do not overlap.
     padding : int or (int, int)
-        How far windows reach beyond the image on each side.
+        How far windows reach beyond the image on each side, at most half a window.
 
     Raises
     ------
     TypeError, ValueError
-        If a size is not an integer of at least 1, or `padding` of at least 0.
+        If a size is not an integer of at least 1, or `padding` of at least 0 and at most half of
+        `kernel_size`.
 
     Examples
     --------
