@@ -68,7 +68,7 @@ def scaled_dot_product_attention(q: Any, k: Any, v: Any, *, causal: bool = False
             "they need to be (..., T, d), (..., S, d) and (..., S, dᵥ), with d at least 1"
         )
     try:
-        np.broadcast_shapes(*(shape[:-2] for shape in shapes))
+        np.broadcast_shapes(q_shape[:-2], k_shape[:-2], v_shape[:-2])
     except ValueError:
         raise ValueError(
             f"scaled_dot_product_attention of shapes q {q_shape}, k {k_shape} and v {v_shape}: "

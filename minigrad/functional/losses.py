@@ -147,7 +147,7 @@ def _mean_squared_error(x: Any, y: Any) -> Any:
         raise ValueError("the mean of no elements is not defined")
     if error.dtype.kind != "f":
         error = np.subtract(x, y, dtype=np.float64)
-    if error.dtype == np.float16:  # its sum is one in float32, like that of NumPy's mean
+    if error.dtype.char == "e":  # its sum is one in float32, like that of NumPy's mean
         wide = error.astype(np.float32)
         return (np.vdot(wide, wide) / wide.size).astype(np.float16)
     return np.vdot(error, error) / error.size

@@ -79,7 +79,7 @@ def log_softmax(x: Any, axis: int = -1) -> Any:
 
 
 def _check_axis(function: str, x: Any, axis: int) -> None:
-    shape = np.shape(x)
+    shape = x.shape if hasattr(x, "shape") else np.shape(x)  # the first is faster
     if not shape:
         raise ValueError(f"{function} of one number: it needs an axis, along which to sum")
     if -len(shape) <= axis < len(shape) and not shape[axis]:
