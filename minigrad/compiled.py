@@ -13,12 +13,12 @@ KERNEL_FROM = 1 << 9
 """Number of elements from which one compiled loop is faster than several calls of NumPy."""
 
 
-def kernels_for(*arrays: Any, at_least: int | None = None) -> ModuleType | None:
+def kernels_for(*arrays: Any) -> ModuleType | None:
     """Return the module `minigrad.kernels` where its loops are faster, else None.
 
-    That is for arrays of one shape and one type, float32 or float64, all C-ordered, of `at_least`
-    elements (by default `KERNEL_FROM`); not for Tensors, nor for arrays that broadcast: a loop
-    would read past the end of the smaller one.
+    That is for arrays of one shape and one type, float32 or float64, all C-ordered, of
+    `KERNEL_FROM` elements or more; not for Tensors, nor for arrays that broadcast: a loop would
+    read past the end of the smaller one.
 
     Examples
     --------
@@ -26,8 +26,7 @@ def kernels_for(*arrays: Any, at_least: int | None = None) -> ModuleType | None:
     (True, False)
     """
     first = arrays[0]
-    least = KERNEL_FROM if at_least is None else at_least
-    if type(first) is not np.ndarray or first.size < least:
+    if type(first) is not np.ndarray or first.size < KERNEL_FROM:
         return None
     dtype = first.dtype
     if dtype not in (np.float32, np.float64):

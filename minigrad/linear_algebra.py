@@ -21,13 +21,13 @@ __all__ = [
 
 def solve(a: Any, b: Any) -> Any:
     """The matrix z with a z = b."""
-    with _advice("np.linalg.lstsq of the values, or a + ε·identity, has a solution"):
+    with _advice("use np.linalg.lstsq(a.data, b.data), or add ε·identity to a"):
         return np.linalg.solve(a, b)
 
 
 def inv(a: Any) -> Any:
     """The matrix z with a z = z a = 1."""
-    with _advice("np.linalg.pinv of the values, or the inverse of a + ε·identity, exists"):
+    with _advice("use np.linalg.pinv(a.data), or add ε·identity to a"):
         return np.linalg.inv(a)
 
 
@@ -57,8 +57,8 @@ def cofactor(a: Any) -> Any:
 def cofactor_vjp(g: Any, z: Any, a: Any) -> Any:
     """ā = z ⟨g, a⁻ᵀ⟩ - z gᵀ a⁻ᵀ: the second derivative of the determinant."""
     with _advice(
-        f"det of shape {a.shape}: its first derivative is known there, its second is not; move "
-        "the matrix by ε·identity"
+        f"det of shape {a.shape}: its first derivative is known there, its second is not; add "
+        "ε·identity to a"
     ):
         inverse_t = np.linalg.inv(a).mT
     return z * (g * inverse_t).sum(axis=(-2, -1), keepdims=True) - z @ g.mT @ inverse_t
@@ -75,7 +75,7 @@ def cholesky(a: Any) -> Any:
 
     As in NumPy, only the lower triangle of a is read.
     """
-    with _advice("all eigenvalues must be positive; a + ε·identity raises each by ε"):
+    with _advice("all eigenvalues must be positive; add ε·identity to a, which raises each by ε"):
         return np.linalg.cholesky(a)
 
 

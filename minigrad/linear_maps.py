@@ -98,6 +98,8 @@ def mean(x: Any, axis: Any = None, keepdims: Any = False) -> Any:
     n = count(x, axis)
     if n == 0:
         raise ValueError("the mean of no elements is not defined")
+    if x.dtype == np.float16:  # summed in float32, which does not overflow
+        return np.mean(x, axis, keepdims=keepdims)
     return sum(x, axis, keepdims) / n
 
 

@@ -37,7 +37,7 @@ NOT_DIFFERENTIABLE = frozenset(
     | {np.isfinite, np.isnan, np.isinf, np.signbit, np.isclose, np.allclose, np.array_equal}
     | {np.logical_and, np.logical_or, np.logical_not, np.logical_xor, np.all, np.any}
     | {np.argmax, np.argmin, np.argsort, np.argwhere, np.nonzero, np.count_nonzero}
-    | {np.nanargmax, np.nanargmin, np.searchsorted, np.digitize, np.histogram, np.unique}
+    | {np.nanargmax, np.nanargmin, np.searchsorted, np.digitize, np.unique}
     | {np.shape, np.ndim, np.size, np.result_type, np.can_cast, np.shares_memory}
     | {np.isin, np.array_equiv, np.isposinf, np.isneginf, np.may_share_memory}
     | {np.zeros_like, np.ones_like, np.full_like, np.empty_like, np.iscomplexobj, np.isrealobj}
@@ -52,7 +52,7 @@ IN_PLACE = frozenset(
 # What the shapes of an operation's inputs have to fulfil, where it is not broadcasting.
 SHAPE_RULES = {
     "matmul": "the last axis of the first must be as long as the second's last axis but one "
-    "(its only axis, for a vector)",
+    "(its only axis, for a vector), and the axes in front must broadcast",
     "affine": "x W + b needs x's last axis as long as W's first, and b as long as W's last",
     "concatenate": "all axes but the one along which they are joined must have equal lengths",
     "reshape": "the number of elements must stay the same",

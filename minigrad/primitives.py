@@ -18,7 +18,8 @@ direction.  `maximum` and `minimum` give half to each input where the two are eq
 `min` an equal share to each of the elements that tie.  `sign` and the roundings are constant
 between their jumps, and have derivative 0 at the jumps too; `fmod` and `remainder` have in the
 divisor the slope of the side they are on.  Where a slope is infinite (`sqrt` and `cbrt` at 0,
-`arcsin` at 1) the gradient is infinite, with NumPy's warning.
+`arcsin` at 1) the gradient is infinite, with NumPy's warning.  `silu` of -∞ is NaN, as -∞ · 0 is;
+`logsumexp` of nothing but -∞ is -∞, the logarithm of 0, and its gradient NaN.
 """
 
 from __future__ import annotations
@@ -106,14 +107,14 @@ tan      = Primitive(np.tan,             lambda g, z, x: g + g * z * z)
 arcsin   = Primitive(np.arcsin,          lambda g, z, x: g / np.sqrt((1 - x) * (1 + x)))
 arccos   = Primitive(np.arccos,          lambda g, z, x: -g / np.sqrt((1 - x) * (1 + x)))
 arctan   = Primitive(np.arctan,          lambda g, z, x: g / (1 + x * x))
-arctan2  = Primitive(np.arctan2,         lambda g, z, x, y: g * y / (x * x + y * y), lambda g, z, x, y: -g * x / (x * x + y * y))
+arctan2  = Primitive(np.arctan2,         lambda g, z, x, y: g * (y / (r := np.hypot(x, y))) / r, lambda g, z, x, y: -g * (x / (r := np.hypot(x, y))) / r)
 sinh     = Primitive(np.sinh,            lambda g, z, x: g * np.cosh(x))
 cosh     = Primitive(np.cosh,            lambda g, z, x: g * np.sinh(x))
 tanh     = Primitive(np.tanh,            lambda g, z, x: g - g * z * z)
 arcsinh  = Primitive(np.arcsinh,         lambda g, z, x: g / np.hypot(x, 1))
 arccosh  = Primitive(np.arccosh,         lambda g, z, x: g / np.sqrt((x - 1) * (x + 1)))
 arctanh  = Primitive(np.arctanh,         lambda g, z, x: g / ((1 - x) * (1 + x)))
-erf      = Primitive(error_function,      lambda g, z, x: g * (TWO_OVER_ROOT_PI * np.exp(-(x * x))), name="erf")
+erf      = Primitive(error_function,     lambda g, z, x: g * (TWO_OVER_ROOT_PI * np.exp(-(x * x))), name="erf")
 deg2rad  = Primitive(np.deg2rad,         lambda g, z, x: g * (math.pi / 180))
 rad2deg  = Primitive(np.rad2deg,         lambda g, z, x: g * (180 / math.pi))
 
@@ -146,10 +147,10 @@ sigmoid  = Primitive(logistic,           lambda g, z, x: g * (z * (1 - z)), name
 softplus = Primitive(lambda x: np.logaddexp(x, 0), lambda g, z, x: g * sigmoid(x), name="softplus")
 silu     = Primitive(lambda x: x * logistic(x), lambda g, z, x: g * (sigmoid(x) * (1 + (x - z))), name="silu")
 relu     = Primitive(lambda x: np.maximum(x, 0), lambda g, z, x: keep(g, mask=x > 0), name="relu")
-leaky_relu = Primitive(lambda x, negative_slope=0.01: np.where(x > 0, x, negative_slope * x),
-                     lambda g, z, x, negative_slope=0.01: np.where(x > 0, g, negative_slope * g), name="leaky_relu")
-elu      = Primitive(lambda x, alpha=1.0: np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0))),
-                     lambda g, z, x, alpha=1.0: np.where(x > 0, g, g * (z + alpha)), name="elu")
+leaky_relu = Primitive(lambda x, negative_slope=0.01: np.where(x > 0, x, float(negative_slope) * x),
+                     lambda g, z, x, negative_slope=0.01: np.where(x > 0, g, float(negative_slope) * g), name="leaky_relu")
+elu      = Primitive(lambda x, alpha=1.0: np.where(x > 0, x, float(alpha) * np.expm1(np.minimum(x, 0))),
+                     lambda g, z, x, alpha=1.0: np.where(x > 0, g, g * (z + float(alpha))), name="elu")
 
 # Linear maps: each one's VJP is its transpose.
 matmul   = Primitive(linear_maps.matmul, lambda g, z, x, y: linear_maps.times_transposed(g, x, y),

@@ -47,12 +47,24 @@ BAD: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         lambda: t(M).reshape(4, 2), ValueError, r"reshape of shape \(2, 3\) with shape=\(4, 2\)"
     ),
     "split": (lambda: np.split(t(V), 3), ValueError, r"split of shape \(4,\).*array_split"),
+    "split, length": (
+        lambda: np.split(t(np.ones(5)), 2), ValueError,
+        "axis 0 has length 5, which is not a multiple of 2",
+    ),
     "squeeze": (lambda: np.squeeze(t(M), 0), ValueError, r"squeeze of shape \(2, 3\) with axis=0"),
     "moveaxis": (lambda: np.moveaxis(t(M), 0, (0, 1)), ValueError, "moveaxis from 0"),
     "diag": (lambda: np.diag(t(M[None])), ValueError, r"diag of shape \(1, 2, 3\)"),
     "solve": (
         lambda: np.linalg.solve(t(np.eye(2)), V), ValueError,
-        r"solve of shape \(2, 2\) and \(4, 1\)",
+        r"solve of shape \(2, 2\) and \(4,\): the matrices need to be \(..., n, n\)",
+    ),
+    "solve, a matrix": (
+        lambda: np.linalg.solve(t(np.eye(2)), M.T), ValueError,
+        r"solve of shape \(2, 2\) and \(3, 2\): the matrices need to be",
+    ),
+    "matmul, stacks": (
+        lambda: t(np.ones((2, 3, 4))) @ np.ones((3, 4, 5)), ValueError,
+        "and the axes in front must broadcast",
     ),
     "no such axis": (lambda: np.max(t(M), axis=2), ValueError, "axis 2 is out of bounds"),
     "swapaxes": (lambda: np.swapaxes(t(M), 0, 2), ValueError, "axis 2 is out of bounds"),
@@ -66,6 +78,13 @@ BAD: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     ),
     "median of nothing": (
         lambda: np.median(t(NOTHING), axis=0), ValueError, r"median of shape \(0, 3\) with axis=0"
+    ),
+    "ptp of nothing": (
+        lambda: np.ptp(t(NOTHING), axis=0), ValueError,
+        r"ptp of shape \(0, 3\) with axis=0: there is no element",
+    ),
+    "histogram, whose weights would lose their gradient": (
+        lambda: np.histogram(V, weights=t(V)), TypeError, "histogram of a Tensor: the table"
     ),
     "min of nothing": (lambda: t(NOTHING).min(), ValueError, r"min of shape \(0, 3\)"),
     "mean of nothing": (
@@ -85,11 +104,11 @@ BAD: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     # Matrices
     "solve, singular": (
         lambda: np.linalg.solve(t(SINGULAR), [1.0, 2.0]), LinAlgError,
-        r"solve of shape \(2, 2\) and \(2, 1\): singular matrix; .*lstsq",
+        r"solve of shape \(2, 2\) and \(2, 1\): singular matrix; use np.linalg.lstsq\(a",
     ),
     "inv, singular": (
         lambda: np.linalg.inv(t(SINGULAR)), LinAlgError,
-        r"inv of shape \(2, 2\): singular matrix; .*pinv",
+        r"inv of shape \(2, 2\): singular matrix; use np.linalg.pinv\(a.data\), or",
     ),
     "cholesky, not definite": (
         lambda: np.linalg.cholesky(t(-np.eye(2))), LinAlgError,

@@ -19,6 +19,8 @@ def attention(q: Any, k: Any, v: Any) -> Any:
     return functional.scaled_dot_product_attention(np.ones(q), np.ones(k), np.ones(v))
 
 
+NO_NUMBER: Any = "0.5"
+
 MISTAKES: list[tuple[Any, type[Exception], str]] = [
     # conv2d
     (lambda: conv2d(np.ones((2, 4, 5, 4))), ValueError,
@@ -45,7 +47,13 @@ MISTAKES: list[tuple[Any, type[Exception], str]] = [
     (lambda: functional.max_pool2d(IMAGES, 2, stride=0), ValueError, "stride=0"),
     # softmax
     (lambda: functional.softmax(LOGITS, 2), ValueError, r"softmax of shape \(2, 3\).*axis 2 is"),
-    (lambda: functional.log_softmax(np.ones((2, 0))), ValueError, r"log_softmax of shape \(2, 0\)"),
+    (lambda: functional.log_softmax(np.ones((2, 0))), ValueError,
+     r"log_softmax of shape \(2, 0\) along axis -1: there is no element"),
+    (lambda: functional.softmax(np.ones((0, 2)), 0), ValueError,
+     r"softmax of shape \(0, 2\) along axis 0: there is no element"),
+    (lambda: functional.softmax(1.0), ValueError, "softmax of one number: it needs an axis"),
+    (lambda: functional.softmax(Tensor(1.0)), ValueError, "softmax of one number"),
+    (lambda: functional.log_softmax(np.array(1.0), 0), ValueError, "log_softmax of one number"),
     # cross-entropy
     (lambda: functional.cross_entropy(LOGITS, [0, 3]), IndexError,
      r"cross_entropy: label 3 at \(1,\) is out of range for 3 classes; accepted is 0 to 2"),
@@ -60,20 +68,35 @@ MISTAKES: list[tuple[Any, type[Exception], str]] = [
     (lambda: functional.cross_entropy(1.0, 0), ValueError, "need an axis of classes"),
     (lambda: functional.cross_entropy(LOGITS[:0], np.zeros(0, int)), ValueError,
      "cross_entropy: the mean of no elements is not defined"),
+    (lambda: functional.cross_entropy(np.ones((2, 0)), np.ones((2, 0))), ValueError,
+     r"cross_entropy: logits of shape \(2, 0\) have no classes"),
+    (lambda: functional.cross_entropy(LOGITS, [0, 1], label_smoothing=NO_NUMBER), TypeError,
+     "cross_entropy: label_smoothing='0.5' must be a number"),
+    (lambda: functional.cross_entropy(LOGITS, np.array([0, 2**63 + 1], np.uint64)), IndexError,
+     "label 9223372036854775809 at"),
     (lambda: functional.cross_entropy(LOGITS, [0, 1], label_smoothing=1.1), ValueError,
      "label_smoothing=1.1 must lie between 0 and 1"),
     (lambda: functional.cross_entropy(LOGITS, [0, 1], reduction="avg"), ValueError,
      'cross_entropy: reduction=\'avg\' is unknown; accepted are "mean", "sum" and "none"'),
     # the other losses
     (lambda: functional.binary_cross_entropy_with_logits(LOGITS, LOGITS[0]), ValueError,
-     r"prediction has shape \(2, 3\), the target \(3,\)"),
+     r"^binary_cross_entropy_with_logits: the prediction has shape \(2, 3\), the target \(3,\)"),
+    (lambda: functional.mse_loss(LOGITS, LOGITS[0]), ValueError, "^mse_loss: the prediction has"),
+    (lambda: functional.squared_loss(LOGITS, LOGITS[0]), ValueError, "^squared_loss: the predict"),
+    (lambda: functional.mse_loss([], []), ValueError, r"^mse_loss of shape \(0,\) and \(0,\): "),
     (lambda: functional.binary_cross_entropy_with_logits([], []), ValueError, "mean of no elem"),
-    (lambda: functional.huber_loss(LOGITS, LOGITS[0]), ValueError, r"\(2, 3\), the target \(3,\)"),
+    (lambda: functional.huber_loss(LOGITS, LOGITS[0]), ValueError,
+     r"^huber_loss: the prediction has shape \(2, 3\), the target \(3,\)"),
+    (lambda: functional.huber_loss(1.0, 2.0, delta=NO_NUMBER), TypeError,
+     "huber_loss: delta='0.5' must be a number"),
     (lambda: functional.huber_loss(1.0, 2.0, delta=0), ValueError, "huber_loss: delta=0 must be"),
     (lambda: functional.huber_loss(1.0, 2.0, delta=np.nan), ValueError, "delta=nan must be above"),
     (lambda: functional.huber_loss([], []), ValueError, "huber_loss: the mean of no elements"),
     # the rest
     (lambda: functional.layer_norm(np.ones((2, 0))), ValueError, r"layer_norm of shape \(2, 0\)"),
+    (lambda: functional.layer_norm(LOGITS, eps=-1e-5), ValueError,
+     "layer_norm: eps=-1e-05 must be at least 0"),
+    (lambda: functional.layer_norm(LOGITS, eps=NO_NUMBER), TypeError, "eps=.* must be a number"),
     (lambda: functional.layer_norm(1.0), ValueError, r"layer_norm of shape \(\)"),
     (lambda: functional.layer_norm(LOGITS, np.ones(2)), ValueError,
      r"layer_norm of shape \(2, 3\): the weight has shape \(2,\), it must be \(3,\)"),
@@ -88,6 +111,14 @@ MISTAKES: list[tuple[Any, type[Exception], str]] = [
     (lambda: attention((5, 4), (6, 4), (5, 4)), ValueError, r"v \(5, 4\)"),
     (lambda: attention((4,), (6, 4), (6, 4)), ValueError, r"q \(4,\)"),
     (lambda: attention((4, 0), (6, 0), (6, 4)), ValueError, "with d at least 1"),
+    (lambda: attention((2, 5, 4), (3, 6, 4), (3, 6, 4)), ValueError,
+     r"attention of shapes q \(2, 5, 4\), k \(3, 6, 4\) .*: the axes in front .* must broadcast"),
+    (lambda: attention((3, 5, 4), (3, 6, 4), (2, 6, 4)), ValueError, r"v \(2, 6, 4\): the axes"),
+    (lambda: attention((5, 4), (0, 4), (0, 2)), ValueError, r"k \(0, 4\) .*: there is no key"),
+    (lambda: functional.dropout(LOGITS, NO_NUMBER, rng=np.random.default_rng()), TypeError,
+     "dropout: p='0.5' must be a number"),
+    (lambda: functional.dropout(LOGITS, 0.5, rng=0), TypeError,  # type: ignore[arg-type]
+     "dropout: rng=0 must be a numpy.random.Generator"),
     (lambda: functional.dropout(LOGITS, 1.0, rng=np.random.default_rng()), ValueError,
      "dropout: p=1.0 is out of range; accepted is 0 <= p < 1"),
     (lambda: functional.dropout(LOGITS, -0.1, rng=np.random.default_rng()), ValueError, "p=-0.1"),

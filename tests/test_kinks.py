@@ -215,3 +215,12 @@ def test_a_constant_piece_has_a_zero_gradient_of_any_order(f: Any) -> None:
     assert x.grad.data.tolist() == [0.0, 0.0]
     assert grad(grad(grad(lambda x: f(x) * x)))(1.5).tolist() == 0.0
     assert grad(lambda x: f(x) * x)(4.5) == f(4.5)
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1.0, 1e200])
+def test_arctan2_neither_underflows_nor_overflows(scale: float) -> None:
+    """Its gradient is (x, -y) / (x² + y²), whose squares would."""
+    y, x = (Tensor(a * scale, requires_grad=True) for a in (3.0, 4.0))
+    z: Any = np.arctan2(y, x)
+    z.backward()
+    np.testing.assert_allclose([y.grad, x.grad], [0.16 / scale, -0.12 / scale], rtol=1e-15)

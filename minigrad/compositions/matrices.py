@@ -179,6 +179,12 @@ def linalg_trace(x: Any, /, *, offset: int = 0) -> Any:
 @stands_for(np.linalg.solve)
 def solve(a: Any, b: Any) -> Any:
     """X with a x = b; b is a matrix or a stack of them, or one vector."""
+    shape, b_shape = np.shape(a), np.shape(b)
+    if len(shape) > 1 and b_shape and b_shape[-2 if len(b_shape) > 1 else -1] != shape[-1]:
+        raise ValueError(
+            f"solve of shape {shape} and {b_shape}: the matrices need to be (..., n, n), and the "
+            "second (..., n, m), or (n,) for a vector"
+        )
     if np.ndim(b) == 1:
         return primitives.solve(a, np.reshape(b, (-1, 1)))[..., 0]
     return primitives.solve(a, b)

@@ -105,6 +105,8 @@ def _degrees_of_freedom(name: str, a: Any, axis: Any, ddof: float) -> float:
 @stands_for(np.ptp)
 def ptp(a: Any, axis: Any = None, *, keepdims: bool = False) -> Any:
     """Max - min."""
+    if not a.size and not count(a, axis):
+        raise ValueError(f"ptp of shape {a.shape} with axis={axis}: there is no element to take")
     return np.max(a, axis=axis, keepdims=keepdims) - np.min(a, axis=axis, keepdims=keepdims)
 
 

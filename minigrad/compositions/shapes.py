@@ -169,8 +169,8 @@ def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     n = ary.shape[axis]
     if isinstance(indices_or_sections, int | np.integer) and n % indices_or_sections:
         raise ValueError(
-            f"split of shape {ary.shape}: axis {axis} is not {indices_or_sections} times as long "
-            "as a whole number; np.array_split gives parts of unequal lengths"
+            f"split of shape {ary.shape}: axis {axis} has length {n}, which is not a multiple of "
+            f"{indices_or_sections}; np.array_split gives parts of unequal lengths"
         )
     return array_split(ary, indices_or_sections, axis)
 

@@ -2,6 +2,8 @@
 
 One subject per file.  What is slow or unstable as a composition is a row, with a VJP that is a row
 again: on arrays each runs as one pass, and derivatives of any order follow from the formulas.
+
+Activations that are rows of the table, such as `relu`, stand here too, beside `gelu` and `softmax`.
 """
 
 from minigrad.functional.attention import scaled_dot_product_attention
@@ -14,6 +16,16 @@ from minigrad.functional.losses import huber_loss, mse_loss, squared_loss
 from minigrad.functional.normalization import layer_norm
 from minigrad.functional.pooling import avg_pool2d, max_pool2d
 from minigrad.functional.softmax import log_softmax, softmax
+from minigrad.primitives import (
+    elu,
+    erf,
+    leaky_relu,
+    logsumexp,
+    relu,
+    sigmoid,
+    silu,
+    softplus,
+)
 
 __all__ = [
     "affine",
@@ -22,14 +34,22 @@ __all__ = [
     "conv2d",
     "cross_entropy",
     "dropout",
+    "elu",
     "embedding",
+    "erf",
     "gelu",
     "huber_loss",
     "layer_norm",
+    "leaky_relu",
     "log_softmax",
+    "logsumexp",
     "max_pool2d",
     "mse_loss",
+    "relu",
     "scaled_dot_product_attention",
+    "sigmoid",
+    "silu",
     "softmax",
+    "softplus",
     "squared_loss",
 ]

@@ -40,7 +40,7 @@ def scaled_dot_product_attention(q: Any, k: Any, v: Any, *, causal: bool = False
     Raises
     ------
     ValueError
-        If the shapes do not match.
+        If the shapes do not match, or there are queries and no keys.
 
     References
     ----------
@@ -67,6 +67,18 @@ def scaled_dot_product_attention(q: Any, k: Any, v: Any, *, causal: bool = False
             f"scaled_dot_product_attention of shapes q {q_shape}, k {k_shape} and v {v_shape}: "
             "they need to be (..., T, d), (..., S, d) and (..., S, dᵥ), with d at least 1"
         )
+    try:
+        np.broadcast_shapes(q_shape[:-2], k_shape[:-2], v_shape[:-2])
+    except ValueError:
+        raise ValueError(
+            f"scaled_dot_product_attention of shapes q {q_shape}, k {k_shape} and v {v_shape}: "
+            "the axes in front of the last two must broadcast"
+        ) from None
+    if q_shape[-2] and not k_shape[-2]:
+        raise ValueError(
+            f"scaled_dot_product_attention of shapes q {q_shape}, k {k_shape} and v {v_shape}: "
+            "there is no key, so no mean of the values"
+        )
     n = len(k_shape)
     scores = matmul(q, transpose(k, axes=(*range(n - 2), n - 1, n - 2)))
     weights = attention_weights(scores, scale=1 / math.sqrt(q_shape[-1]), causal=causal)
@@ -81,6 +93,8 @@ def _attention_weights(scores: Any, *, scale: float, causal: bool) -> Any:
         kernels.softmax(rows(scores), scores.dtype.type(scale), period, rows(z))
         return z
     u = scores * scale
+    if not u.size:
+        return u
     if causal:
         np.copyto(u, -np.inf, where=np.logical_not(np.tri(*u.shape[-2:])))
     u -= np.maximum.reduce(u, axis=-1, keepdims=True)

@@ -129,7 +129,7 @@ def _input_gradient(g: Any, weight: Any, *, windows: Windows, size: Pair) -> Any
             z[some] = 0
             kernels.columns_to_image(columns, *windows, g.shape[2:], z[some])
             continue
-        columns = columns.reshape(-1, channels, *windows.kernel, *g.shape[2:])
+        columns = columns.reshape(len(columns), channels, *windows.kernel, *g.shape[2:])
         padded = np.zeros((len(columns), channels, h + 2 * above, w + 2 * left), z.dtype)
         for i, j, place in windows.elements(size):
             padded[place] += columns[:, :, i, j]

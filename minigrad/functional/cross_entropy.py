@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.compiled import kernels_for
-from minigrad.functional.checks import check_range, check_same_shape
+from minigrad.functional.checks import check_range, check_same_shape, number
 from minigrad.functional.losses import reduced
 from minigrad.functional.softmax import below_maximum, log_softmax, softmax, softmax_vjp
 from minigrad.linear_maps import rows
@@ -55,9 +55,11 @@ def cross_entropy(
     IndexError
         If a label is out of range.
     TypeError
-        If `target` is neither of integers nor of floating-point numbers.
+        If `target` is neither of integers nor of floating-point numbers, or `label_smoothing` is
+        no number.
     ValueError
-        If shapes do not match, an option is out of its range, or it is the mean of no examples.
+        If shapes do not match, an option is out of its range, there are no classes, or it is the
+        mean of no examples.
 
     Examples
     --------
@@ -67,17 +69,21 @@ def cross_entropy(
     >>> float(cross_entropy(logits[:1], np.array([[0.5, 0.5, 0.0]])))
     0.6931471805599453
     """
-    if not 0 <= label_smoothing <= 1:
+    if not 0 <= number("cross_entropy", "label_smoothing", label_smoothing) <= 1:
         raise ValueError(
             f"cross_entropy: label_smoothing={label_smoothing!r} must lie between 0 and 1"
         )
+    label_smoothing = float(label_smoothing)
     shape = np.shape(logits)
     if not shape:
         raise ValueError("cross_entropy: the logits are one number; they need an axis of classes")
     classes = shape[-1]
+    if not classes:
+        raise ValueError(f"cross_entropy: logits of shape {shape} have no classes to choose from")
     if not isinstance(bare(target), np.ndarray):
         target = np.asarray(target)
-    if target.dtype.kind == "f":
+    no_labels = not target.size and target.shape == shape[:-1]  # an empty list, of any type
+    if target.dtype.kind == "f" and not no_labels:
         if target.shape != shape:
             raise ValueError(
                 f"cross_entropy: probabilities of shape {target.shape} for logits of shape "
@@ -94,7 +100,7 @@ def cross_entropy(
                 f"must have shape {shape[:-1]} (probabilities must be floating-point numbers, of "
                 "the logits' shape)"
             )
-        check_range("cross_entropy", "label", labels, classes, "classes")
+        labels = check_range("cross_entropy", "label", labels, classes, "classes")
         losses = cross_entropy_of_labels(logits, labels=labels, label_smoothing=label_smoothing)
     return reduced("cross_entropy", losses, reduction)
 
@@ -128,7 +134,7 @@ def binary_cross_entropy_with_logits(logits: Any, target: Any, *, reduction: str
     >>> binary_cross_entropy_with_logits([-1e4, 0.0, 1e4], [0, 0, 0], reduction="none")
     array([0.00000000e+00, 6.93147181e-01, 1.00000000e+04])
     """
-    check_same_shape(logits, target)
+    check_same_shape("binary_cross_entropy_with_logits", logits, target)
     losses = binary_cross_entropy(logits, target)
     return reduced("binary_cross_entropy_with_logits", losses, reduction)
 

@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.functional.checks import number
 from minigrad.primitive import bare
 from minigrad.primitives import multiply
+from minigrad.tensor import Tensor
 
 __all__ = ["dropout"]
 
@@ -34,6 +36,8 @@ def dropout(x: Any, p: float, *, rng: np.random.Generator) -> Any:
 
     Raises
     ------
+    TypeError
+        If p is no number, or `rng` no generator.
     ValueError
         If p is out of its range.
 
@@ -46,10 +50,15 @@ def dropout(x: Any, p: float, *, rng: np.random.Generator) -> Any:
     >>> dropout(np.ones(6), 0.5, rng=np.random.default_rng(0))
     array([2., 2., 2., 0., 0., 0.])
     """
-    if not 0 <= p < 1:
+    if not 0 <= number("dropout", "p", p) < 1:
         raise ValueError(f"dropout: p={p!r} is out of range; accepted is 0 <= p < 1")
+    if not isinstance(rng, np.random.Generator):
+        raise TypeError(
+            f"dropout: rng={rng!r} must be a numpy.random.Generator, such as "
+            "numpy.random.default_rng(seed)"
+        )
     if p == 0:
-        return x
+        return x if isinstance(x, Tensor) else np.asarray(x)
     values = np.asarray(bare(x))
     dtype = values.dtype if values.dtype.kind == "f" else np.float64
     stays = rng.random(values.shape, dtype=np.float32) >= p

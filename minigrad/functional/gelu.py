@@ -16,9 +16,6 @@ __all__ = ["gelu", "gelu_exact", "gelu_tanh"]
 C = math.sqrt(2 / math.pi)
 A = 0.044715
 
-# Number of elements from which the loop is faster than calling Python's erfc for each.
-ERFC_FROM = 1 << 9
-
 
 def gelu(x: Any, approximate: str = "none") -> Any:
     """Each number times the probability that a standard normal one lies below it.
@@ -63,9 +60,10 @@ def gelu(x: Any, approximate: str = "none") -> Any:
 def _cdf(x: Any) -> Any:
     """Φ(x) = ½ erfc(-x / √2), which stays exact far to the left."""
     x = np.asarray(x)
+    dtype = x.dtype if x.dtype.kind == "f" else np.float64
     root = -math.sqrt(0.5)
     tails = [math.erfc(root * a) / 2 for a in x.reshape(-1).tolist()]
-    return np.array(tails, np.result_type(x, np.float32)).reshape(x.shape)
+    return np.array(tails, dtype).reshape(x.shape)
 
 
 def _density(x: Any) -> Any:
@@ -74,7 +72,7 @@ def _density(x: Any) -> Any:
 
 
 def _gelu(x: Any) -> Any:
-    kernels = kernels_for(x, at_least=ERFC_FROM)
+    kernels = kernels_for(x)
     if kernels is None:
         return x * _cdf(x)
     z = np.empty_like(x)
@@ -83,7 +81,8 @@ def _gelu(x: Any) -> Any:
 
 
 def _gelu_vjp(g: Any, x: Any) -> Any:
-    kernels = kernels_for(g, x, at_least=ERFC_FROM)
+    g = np.asarray(g, order="C")  # the gradient of a transposed array is not
+    kernels = kernels_for(g, x)
     if kernels is None:
         return g * (_cdf(x) + x * _density(x))
     z = np.empty_like(x)
@@ -105,6 +104,7 @@ def _gelu_tanh(x: Any) -> Any:
 
 
 def _gelu_tanh_vjp(g: Any, x: Any) -> Any:
+    g = np.asarray(g, order="C")  # the gradient of a transposed array is not
     kernels = kernels_for(g, x)
     if kernels is None:
         t = np.tanh(_u(x))

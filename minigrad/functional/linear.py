@@ -58,7 +58,7 @@ def embedding(weight: Any, index: Any) -> Any:
             f"embedding: the weight has shape {np.shape(weight)}; it needs two axes, (tokens, d)"
         )
     index = np.asarray(bare(index))
-    check_range("embedding", "index", index, np.shape(weight)[0], "rows")
+    index = check_range("embedding", "index", index, np.shape(weight)[0], "rows")
     return rows_at(weight, index=index)
 
 
@@ -84,6 +84,10 @@ affine = Primitive(_affine,
     lambda g, z, x, W, b: linear_maps.times_transposed(g, x, W),
     lambda g, z, x, W, b: linear_maps.transposed_times(x, W, g),
     lambda g, z, x, W, b: linear_maps.rows(g).sum(axis=0) if b.ndim == 1 else g, name="affine")
+"""The affine map x W + b, with x of shape (..., d), W of shape (d, e) and b of shape (e,).
+
+Arrays or Tensors in, an array or a Tensor of shape (..., e) out.
+"""
 rows_at: Primitive = Primitive(lambda W, *, index: W[index],
     lambda g, z, W, index: rows_at_transpose(g, index=index, rows=W.shape[0]),
     name="embedding")

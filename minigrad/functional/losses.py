@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from minigrad import primitives
-from minigrad.functional.checks import check_same_shape
-from minigrad.primitive import Primitive
+from minigrad.functional.checks import check_same_shape, number
+from minigrad.primitive import Primitive, bare
 
 __all__ = ["huber", "huber_loss", "mean_squared_error", "mse_loss", "reduced", "squared_loss"]
 
@@ -37,8 +37,8 @@ def squared_loss(prediction: Any, target: Any) -> Any:
     >>> squared_loss(np.array([1.0, 2.0]), np.array([1.0, 4.0]))
     array([0., 2.])
     """
-    check_same_shape(prediction, target)
-    return primitives.subtract(prediction, target) ** 2 / 2
+    check_same_shape("squared_loss", prediction, target)
+    return _error(prediction, target) ** 2 / 2
 
 
 def mse_loss(prediction: Any, target: Any) -> Any:
@@ -64,6 +64,7 @@ def mse_loss(prediction: Any, target: Any) -> Any:
     >>> float(mse_loss(np.array([1.0, 2.0]), np.array([1.0, 4.0])))
     2.0
     """
+    check_same_shape("mse_loss", prediction, target)
     return mean_squared_error(prediction, target)
 
 
@@ -90,6 +91,8 @@ def huber_loss(prediction: Any, target: Any, *, delta: float = 1.0, reduction: s
 
     Raises
     ------
+    TypeError
+        If `delta` is no number.
     ValueError
         If the shapes differ, `delta` is not above 0, `reduction` is unknown, or it is the mean of
         no elements.
@@ -103,11 +106,11 @@ def huber_loss(prediction: Any, target: Any, *, delta: float = 1.0, reduction: s
     >>> huber_loss(np.array([0.5, -10.0]), np.zeros(2), reduction="none")
     array([0.125, 9.5  ])
     """
-    if not delta > 0:
+    if not number("huber_loss", "delta", delta) > 0:
         raise ValueError(f"huber_loss: delta={delta!r} must be above 0")
-    check_same_shape(prediction, target)
-    error = primitives.subtract(prediction, target)
-    return reduced("huber_loss", huber(error, delta=delta), reduction)
+    check_same_shape("huber_loss", prediction, target)
+    error = _error(prediction, target)
+    return reduced("huber_loss", huber(error, delta=float(delta)), reduction)
 
 
 def reduced(function: str, losses: Any, reduction: str) -> Any:
@@ -131,11 +134,22 @@ def reduced(function: str, losses: Any, reduction: str) -> Any:
     return losses.mean()
 
 
+def _error(prediction: Any, target: Any) -> Any:
+    """ŷ - y; that of two integers in float64, where small ones do not wrap around."""
+    if all(np.asarray(bare(x)).dtype.kind in "iu" for x in (prediction, target)):
+        prediction = primitives.multiply(prediction, 1.0)
+    return primitives.subtract(prediction, target)
+
+
 def _mean_squared_error(x: Any, y: Any) -> Any:
-    check_same_shape(x, y)
-    error = x - y
+    error = np.subtract(x, y)
     if error.size == 0:
         raise ValueError("the mean of no elements is not defined")
+    if error.dtype.kind != "f":
+        error = np.subtract(x, y, dtype=np.float64)
+    if error.dtype.char == "e":  # its sum is one in float32, like that of NumPy's mean
+        wide = error.astype(np.float32)
+        return (np.vdot(wide, wide) / wide.size).astype(np.float16)
     return np.vdot(error, error) / error.size
 
 
@@ -153,7 +167,7 @@ def _huber(error: Any, *, delta: float) -> Any:
 # fmt: off
 mean_squared_error = Primitive(_mean_squared_error,
     lambda g, z, x, y: _mean_squared_error_vjp(g, x - y),
-    lambda g, z, x, y: _mean_squared_error_vjp(g, y - x), name="mean_squared_error")
+    lambda g, z, x, y: _mean_squared_error_vjp(g, y - x), name="mse_loss")
 huber = Primitive(_huber,
     lambda g, z, e, delta: g * np.where(e > delta, delta, np.where(e < -delta, -delta, e)),
     name="huber_loss")

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.compiled import kernels_for
+from minigrad.functional.checks import number
 from minigrad.linear_maps import rows
 from minigrad.primitive import Primitive
 
@@ -34,8 +35,11 @@ def layer_norm(x: Any, weight: Any = None, bias: Any = None, *, eps: float = 1e-
 
     Raises
     ------
+    TypeError
+        If `eps` is no number.
     ValueError
-        If x has no last axis or an empty one, or the shape of `weight` or `bias` is another.
+        If x has no last axis or an empty one, the shape of `weight` or `bias` is another, or
+        `eps` is below 0.
 
     References
     ----------
@@ -50,6 +54,9 @@ def layer_norm(x: Any, weight: Any = None, bias: Any = None, *, eps: float = 1e-
     shape = np.shape(x)
     if not shape or not shape[-1]:
         raise ValueError(f"layer_norm of shape {shape}: there is no mean of a vector of length 0")
+    if not number("layer_norm", "eps", eps) >= 0:
+        raise ValueError(f"layer_norm: eps={eps!r} must be at least 0")
+    eps = float(eps)
     for name, given in (("weight", weight), ("bias", bias)):
         if given is not None and np.shape(given) != shape[-1:]:
             raise ValueError(

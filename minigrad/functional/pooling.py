@@ -201,7 +201,8 @@ def _put_at_maximum(g: Any, x: Any, *, windows: Windows) -> Any:
 def _mean_of_windows(x: Any, *, windows: Windows) -> Any:
     padded = windows.pad(x)
     size = x.shape[2:]
-    z = np.zeros((*x.shape[:2], *windows.along(size)), np.result_type(x, np.float32))
+    dtype = x.dtype if x.dtype.kind == "f" else np.float64
+    z = np.zeros((*x.shape[:2], *windows.along(size)), dtype)
     for _, _, place in windows.elements(size):
         z += padded[place]
     z /= windows.kernel[0] * windows.kernel[1]

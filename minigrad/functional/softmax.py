@@ -47,6 +47,7 @@ def softmax(x: Any, axis: int = -1) -> Any:
     >>> softmax(np.array([0.0, 1e4, 1e4]))
     array([0. , 0.5, 0.5])
     """
+    _check_axis("softmax", x, axis)
     return softmax_along(x, axis=axis)
 
 
@@ -73,13 +74,23 @@ def log_softmax(x: Any, axis: int = -1) -> Any:
     >>> log_softmax(np.array([0.0, 1e4]))
     array([-10000.,      0.])
     """
+    _check_axis("log_softmax", x, axis)
     return log_softmax_along(x, axis=axis)
+
+
+def _check_axis(function: str, x: Any, axis: int) -> None:
+    shape = x.shape if hasattr(x, "shape") else np.shape(x)  # the first is faster
+    if not shape:
+        raise ValueError(f"{function} of one number: it needs an axis, along which to sum")
+    if -len(shape) <= axis < len(shape) and not shape[axis]:
+        raise ValueError(f"{function} of shape {shape} along axis {axis}: there is no element")
 
 
 def below_maximum(x: Any, axis: int) -> Any:
     """X less its maximum along the axis, in an array of its own."""
-    u = x - np.maximum.reduce(x, axis=axis, keepdims=True)
-    return u if u.dtype.kind == "f" else u.astype(np.float64)
+    if x.dtype.kind != "f":
+        x = x.astype(np.float64)  # small integers would wrap around
+    return x - np.maximum.reduce(x, axis=axis, keepdims=True)
 
 
 def normalized_exponentials(u: Any, axis: int) -> Any:

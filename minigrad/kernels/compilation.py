@@ -1,4 +1,8 @@
-"""How the loops are compiled."""
+"""How the loops are compiled.
+
+Numba keeps machine code until a loop's own file changes, and does not see a change in this one:
+after another choice of flags, delete the ``__pycache__`` folder beside it.
+"""
 
 from __future__ import annotations
 

@@ -101,6 +101,12 @@ def columns_to_image(
                                 z[n, c, y, right + q * stride[1]] += row[r * size[1] + q]
 
 
+@njit  # type: ignore[untyped-decorator]
+def _replaces(value: Any, best: Any) -> Any:
+    """Whether a value is a new maximum: the first of equals stays, and a NaN is above all."""
+    return (value > best) | ((value != value) & (best == best))
+
+
 @kernel(FUSE)
 def index_of_maximum(x: Any, kernel: Any, stride: Any, padding: Any, z: Any) -> None:
     """Write the index in x.reshape(-1) of each window's first maximum, or first NaN, to z."""
@@ -118,19 +124,13 @@ def index_of_maximum(x: Any, kernel: Any, stride: Any, padding: Any, z: Any) -> 
                     for y in range(first, below):
                         for at in range(start, beyond):
                             value = x[n, c, y, at]
-                            better = (value > best) | ((value != value) & (best == best))
+                            better = _replaces(value, best)
                             best = value if better else best
                             where = y * width + at if better else where
                     z[n, c, r, q] = origin + where
 
 
 # Windows of 2x2 side by side, which are nearly all that networks use: whole rows of them at once.
-
-
-@njit  # type: ignore[untyped-decorator]
-def _replaces(value: Any, best: Any) -> Any:
-    """Whether a value is a new maximum: the first of equals stays, and a NaN is above all."""
-    return (value > best) | ((value != value) & (best == best))
 
 
 @kernel(FUSE)
