@@ -170,7 +170,9 @@ class Primitive:
         """Name the operation, the shapes and the options; a LinAlgError stays one."""
         shapes = " and ".join(str(np.shape(x)) for x in values)
         options = ", ".join(
-            f"{key}={x!r}" for key, x in kwargs.items() if isinstance(x, int | tuple | str)
+            f"{key}={x!r}"
+            for key, x in kwargs.items()
+            if isinstance(x, int | tuple | str) and x is not False
         )
         default = "the shapes must be equal, or broadcast" if "broadcast" in str(error) else ""
         rule = SHAPE_RULES.get(self.name, default)
