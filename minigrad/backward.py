@@ -120,8 +120,9 @@ def backpropagate(
             if watching:
                 for watcher in watching:
                     watcher.after_vjp(z, i, z_bar, x_bar)
-            if x in gradients:
-                gradients[x] = gradients[x] + x_bar
+            so_far = gradients.get(x)
+            if so_far is not None:
+                gradients[x] = so_far + x_bar
             else:
                 gradients[x] = x_bar
                 if goes_on:
