@@ -190,14 +190,15 @@ class Tensor(ArrayMethods):
                 f"the values of a tensor that {self.op.name} computed cannot be set: its graph may "
                 "still need them; Tensor(values) is a new leaf"
             )
+        if values is self._data:
+            self.written = last_write.serial = next(serial_numbers)
+            return
         array = np.asarray(values)
         if array.dtype.kind not in ("f" if self.requires_grad else "fiub"):
             raise TypeError(
                 f"data was set to values of dtype {array.dtype}; this tensor holds "
                 + ("floating-point numbers, for its gradient" if self.requires_grad else "numbers")
             )
-        if array is self._data:
-            self.written = last_write.serial = next(serial_numbers)
         self._data = array
 
     @property
