@@ -20,11 +20,10 @@ import numpy as np
 from tqdm import tqdm
 
 from experiments.speed import models
-from experiments.speed.models import MODELS, candidates
+from experiments.speed.models import TRANSFORMER, candidates
 
 __all__ = ["measure"]
 
-TRANSFORMER = list(MODELS)[-1]
 SETTLED = 5
 """Steps after which buffers have their size, and moments and compiled loops are there."""
 

@@ -1,7 +1,7 @@
 """Training steps of models: what the engine costs, beside PyTorch's eager mode.
 
 Each candidate is one whole step: gradients forgotten, forward, backward, and Adam; except for the
-chain of small operations, which is forward and backward alone.  Both sides have the same model in
+chain of small operations, which is forward and backward alone, and the matrix product.  Both sides have the same model in
 float32, on data of the same kind.
 """
 
@@ -18,7 +18,7 @@ from minigrad import Tensor, nn
 from minigrad.functional import cross_entropy
 from minigrad.parallel import DataParallel
 
-__all__ = ["MODELS", "candidates"]
+__all__ = ["MODELS", "TRANSFORMER", "candidates"]
 
 Step = Callable[[], object]
 
@@ -27,6 +27,7 @@ CHAIN = 20
 
 MLP_BATCH, IMAGES = 64, 256
 LAYERS = (64, 256, 256, 10)
+PRODUCT = ((4096, 128), (128, 512))
 VOCABULARY, POSITIONS, WIDTH, HEADS, BLOCKS, SEQUENCES = 28, 64, 128, 2, 2, 64
 
 
@@ -88,6 +89,21 @@ def _torch_chain(rng: np.random.Generator) -> Step:
 
 def _matrices(rng: np.random.Generator) -> Any:
     return rng.normal(size=(3, 8, 8))
+
+
+# A matrix product, which is most of what large models do, and where neither side adds anything.
+
+
+def _product(rng: np.random.Generator) -> dict[str, Step]:
+    x, w = (rng.normal(size=shape).astype(np.float32) for shape in PRODUCT)
+    return {"NumPy": lambda: x @ w}
+
+
+def _torch_product(rng: np.random.Generator) -> Step:
+    import torch
+
+    x, w = (torch.tensor(rng.normal(size=shape), dtype=torch.float32) for shape in PRODUCT)
+    return lambda: x @ w
 
 
 # Networks.
@@ -271,18 +287,17 @@ def _torch_transformer(rng: np.random.Generator) -> Step:
 
 
 class Model(NamedTuple):
-    """How to build one model's steps, here and in PyTorch, and how often to time them."""
+    """How to build one model's steps, here and in PyTorch."""
 
     steps: Callable[[np.random.Generator], dict[str, Step]]
     torch_step: Callable[[np.random.Generator], Step]
-    rounds: int
 
 
+TRANSFORMER = "A transformer of 412,188 parameters, 64 sequences of 64"
 MODELS = {
-    "A chain of 60 operations on 8x8 matrices, float64": Model(_chain, _torch_chain, 51),
-    "An MLP 64-256-256-10, batch 64": Model(_mlp, _torch_mlp, 51),
-    "A CNN of 421,642 parameters, 256 images of 28x28": Model(_cnn, _torch_cnn, 11),
-    "A transformer of 412,188 parameters, 64 sequences of 64": Model(
-        _transformer, _torch_transformer, 11
-    ),
+    "A chain of 60 operations on 8x8 matrices, float64": Model(_chain, _torch_chain),
+    "An MLP 64-256-256-10, batch 64": Model(_mlp, _torch_mlp),
+    "A CNN of 421,642 parameters, 256 images of 28x28": Model(_cnn, _torch_cnn),
+    TRANSFORMER: Model(_transformer, _torch_transformer),
+    "A matrix product, 4096x128 by 128x512": Model(_product, _torch_product),
 }

@@ -12,12 +12,19 @@ from tqdm import tqdm
 
 from datasets import Regression
 from experiments.speed import epoch, models, optimizer_step
-from experiments.speed.timing import Timings, interleaved, ratio
+from experiments.speed.timing import (
+    PAUSE_AFTER_BLAS,
+    TURN_WITH_BLAS,
+    Timings,
+    interleaved,
+    ratio,
+)
 from minigrad import keep_freed_memory
 
 __all__ = ["speed_table"]
 
 EPOCH_ROUNDS = 31
+MODEL_ROUNDS = 9
 STEP_ROUNDS = {10: 51, 10**3: 51, 10**5: 31, 10**7: 15}
 
 
@@ -45,10 +52,11 @@ def speed_table(data: Regression, seed: int) -> None:
     _print_rows(_timed("epoch", runs, EPOCH_ROUNDS))
     if keep_freed_memory():
         print("\nFrom here on, freed memory is kept for the next array (keep_freed_memory).")
-    for model, (_, _, rounds) in models.MODELS.items():
+    for model in models.MODELS:
         steps = models.candidates(model, np.random.default_rng(seed))
-        print(f"\n{model}: one training step\n")
-        _print_rows(_timed(model, steps, rounds))
+        print(f"\n{model}\n")
+        turn = {"seconds_per_turn": TURN_WITH_BLAS, "pause": PAUSE_AFTER_BLAS}
+        _print_rows(_timed(model, steps, MODEL_ROUNDS, **turn))
     for rule in optimizer_step.RULES:
         for dtype in optimizer_step.DTYPES:
             for size in optimizer_step.SIZES:
@@ -57,10 +65,15 @@ def speed_table(data: Regression, seed: int) -> None:
                 _print_rows(_timed(f"{rule}, {size:,}, {dtype}", steps, STEP_ROUNDS[size]))
 
 
-def _timed(what: str, candidates: Mapping[str, Callable[[], object]], rounds: int) -> Timings:
+def _timed(
+    what: str,
+    candidates: Mapping[str, Callable[[], object]],
+    rounds: int,
+    **turn: float,
+) -> Timings:
     turns = rounds * len(candidates)
     with tqdm(total=turns, desc=what, unit="turn", leave=False, disable=None) as bar:
-        return interleaved(candidates, rounds=rounds, tick=bar.update)
+        return interleaved(candidates, rounds=rounds, tick=bar.update, **turn)
 
 
 def _print_rows(timings: Timings) -> None:

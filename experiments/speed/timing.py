@@ -6,10 +6,14 @@ import time
 from collections.abc import Callable, Mapping
 from statistics import median
 
-__all__ = ["Timings", "interleaved", "ratio"]
+__all__ = ["PAUSE_AFTER_BLAS", "TURN_WITH_BLAS", "Timings", "interleaved", "ratio"]
 
 PAUSE = 0.005
 """Seconds of rest before each candidate, in which the last one's threads stop spinning."""
+
+PAUSE_AFTER_BLAS, TURN_WITH_BLAS = 0.1, 0.4
+"""Seconds of rest and of a turn where BLAS takes part: its threads look for more work for a tenth of
+a second before they sleep, and those of the next candidate have to share the cores with them."""
 
 SAMPLE = 5e-5
 """Seconds that one sample should take, so that reading the clock does not matter."""
@@ -23,6 +27,7 @@ def interleaved(
     *,
     rounds: int,
     seconds_per_turn: float = 0.003,
+    pause: float = PAUSE,
     tick: Callable[[], object] = lambda: None,
 ) -> Timings:
     """Time the candidates in turn, round after round.
@@ -40,6 +45,8 @@ def interleaved(
         Turns for each.
     seconds_per_turn : float
         How long a turn measures; at least once.
+    pause : float
+        Seconds of rest before each turn.
     tick : callable
         Called after each turn, for a progress bar.
 
@@ -56,7 +63,7 @@ def interleaved(
     timings: Timings = {name: [] for name in candidates}
     for _ in range(rounds):
         for name, run in candidates.items():
-            time.sleep(PAUSE)
+            time.sleep(pause)
             run()
             samples: list[float] = []
             end = time.perf_counter() + seconds_per_turn
