@@ -12,8 +12,8 @@ PAUSE = 0.005
 """Seconds of rest before each candidate, in which the last one's threads stop spinning."""
 
 PAUSE_AFTER_BLAS, TURN_WITH_BLAS = 0.1, 0.4
-"""Seconds of rest and of a turn where BLAS takes part: its threads look for more work for a tenth of
-a second before they sleep, and those of the next candidate have to share the cores with them."""
+"""Seconds of rest and of a turn where BLAS takes part: its threads look for more work for a while
+before they sleep, and those of the next candidate have to share the cores with them."""
 
 SAMPLE = 5e-5
 """Seconds that one sample should take, so that reading the clock does not matter."""
