@@ -1,8 +1,9 @@
 """Training steps of models: what the engine costs, beside PyTorch's eager mode.
 
 Each candidate is one whole step: gradients forgotten, forward, backward, and Adam; except for the
-chain of small operations, which is forward and backward alone, and the matrix product.  Both sides have the same model in
-float32, on data of the same kind.
+chain of small operations, which is forward and backward alone, and the matrix product.  Both sides
+have models of the same shapes, in float32 but for the chain, on data of the same kind; of the
+transformer's attention, PyTorch's projects to queries, keys and values at once.
 """
 
 from __future__ import annotations
