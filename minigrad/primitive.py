@@ -380,6 +380,8 @@ _signature = functools.cache(inspect.signature)
 
 @functools.cache
 def _names(function: Callable[..., Any]) -> tuple[str, ...]:
+    if isinstance(function, np.ufunc):  # has a signature since NumPy 2.4, of options that no row has
+        return ()
     return tuple(_signature(function).parameters)
 
 

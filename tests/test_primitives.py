@@ -26,7 +26,8 @@ def name_of(function: Any) -> str:
         return f"row {function.name}"
     if isinstance(getattr(function, "__self__", None), np.ufunc):
         return f"{function.__self__.__name__}.{function.__name__}"
-    return f"{function.__module__}.{function.__name__}".removeprefix("numpy.")
+    module = getattr(function, "__module__", None) or "numpy"  # a ufunc has one since NumPy 2.2
+    return f"{module}.{function.__name__}".removeprefix("numpy.")
 
 
 ALL = [
