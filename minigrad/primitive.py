@@ -380,7 +380,7 @@ _signature = functools.cache(inspect.signature)
 
 @functools.cache
 def _names(function: Callable[..., Any]) -> tuple[str, ...]:
-    if isinstance(function, np.ufunc):  # has a signature since NumPy 2.4, of options that no row has
+    if isinstance(function, np.ufunc):  # since NumPy 2.4 with a signature, of what no row takes
         return ()
     return tuple(_signature(function).parameters)
 

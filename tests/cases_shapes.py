@@ -4,9 +4,12 @@
 from typing import Any
 
 import numpy as np
+from numpy.lib import NumpyVersion
 from samples import Cases, linear, signed, spaced, strided, unary
 
 from minigrad import primitives
+
+HAS_PAD_BY_AXIS = NumpyVersion(np.__version__) >= "2.3.0"
 
 INDICES: list[Any] = [
     0, -1, slice(None, None, 2), (slice(None), 1), ..., (None, 1), (..., None, 0), np.int64(1),
@@ -130,7 +133,7 @@ SHAPES: Cases = {
         *linear(lambda x: np.pad(x, 1), V, M, EMPTY, STRIDED),
         *linear(lambda x: np.pad(x, ((1, 2), (0, 3)), constant_values=0.5), M),
         *linear(lambda x: np.pad(x, (2, 1), "constant", constant_values=(1, 2)), V, M),
-        *linear(lambda x: np.pad(x, {-1: (1, 2)}) if np.__version__ > "2.2" else x, M),
+        *linear(lambda x: np.pad(x, {-1: (1, 2)}) if HAS_PAD_BY_AXIS else x, M),
     ],
     np.flip: linear(np.flip, np.array(0.5), V, STACK, EMPTY)
     + linear(lambda x: np.flip(x, (0, -1)), STACK)

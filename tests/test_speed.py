@@ -1,5 +1,6 @@
 """The speed table: that it measures what it says, and prints ratios; never how fast."""
 
+import re
 from typing import Any
 
 import numpy as np
@@ -47,7 +48,7 @@ def test_the_table_is_printed(
     for part in ("minigrad", "gradient by hand", "One step of Yogi, 10 elements, float64",
                  "An MLP 64-256-256-10, batch 64"):  # fmt: skip
         assert part in out
-    assert out.count("  1.00\n") == 7  # minigrad is the unit of each of the seven tables
+    assert len(re.findall(r"minigrad .* 1\.00\n", out)) == 7  # the unit of each table
 
 
 def variables_of(run: Any) -> dict[str, Any]:
