@@ -106,11 +106,11 @@ def conv2d(
 
 def _convolution(x: Any, weight: Any, bias: Any = None, *, windows: Windows) -> Any:
     rows, columns = windows.along(x.shape[2:])
-    kernels = _merged(weight, 1)
+    w_rows = _merged(weight, 1)
     dtype = np.result_type(*(a for a in (x, weight, bias) if a is not None))
     z = np.empty((len(x), len(weight), rows * columns), dtype)
     for some, patches in _columns(x, windows):
-        np.matmul(kernels, patches, out=z[some])
+        np.matmul(w_rows, patches, out=z[some])
         if bias is not None:
             z[some] += bias[:, None]
     return z.reshape(len(x), len(weight), rows, columns)
