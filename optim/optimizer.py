@@ -102,7 +102,7 @@ class Optimizer:
         if not any(p.kind is p.VAR_KEYWORD for p in accepted.values()):
             for name in kwargs:
                 if name not in accepted:
-                    known = [*cls.hyperparameters, "nonfinite"]
+                    known = [other for other in accepted if other not in ("self", "params")]
                     raise TypeError(
                         f"{cls.__name__} has no hyperparameter {name!r}" + did_you_mean(name, known)
                     )
