@@ -43,7 +43,7 @@ def test_every_optimizer_is_recorded_with_and_without_decay_and_maximizing(name:
     runs = trajectories(name)
     assert any("maximize" in run.options for run in runs)
     assert any(run.options.get("weight_decay", 0) > 0 for run in runs)
-    assert any(not np.any(run.start) for run in runs)  # so without decay: 0 would stay 0
+    assert any(not np.any(run.start) for run in runs)  # what does not decay starts at 0
     assert len({str(run.options) for run in runs}) >= 3
 
 
