@@ -47,9 +47,12 @@ class Scheduler:
     ------
     TypeError
         If `schedule` is no schedule or list of them.
+    KeyError
+        If a group has no such hyperparameter.
     ValueError
-        If there is not one per group, or a group has no such hyperparameter or refuses the value;
-        the optimizer then is as it was.
+        If there is not one schedule per group, or a group refuses the value.
+
+    After an error, the optimizer is as it was.
 
     Examples
     --------
@@ -58,14 +61,14 @@ class Scheduler:
     >>> from optim import SGD
     >>> from optim.schedules import Cosine, Scheduler
     >>> x = Tensor(np.ones(3), requires_grad=True)
-    >>> optimizer = SGD([x], lr=0.1)  # doctest: +SKIP
-    >>> scheduler = Scheduler(optimizer, Cosine(lr=0.2, steps=100))  # doctest: +SKIP
-    >>> for _ in range(50):  # doctest: +SKIP
+    >>> optimizer = SGD([x], lr=0.1)
+    >>> scheduler = Scheduler(optimizer, Cosine(lr=0.2, steps=100))
+    >>> for _ in range(50):
     ...     optimizer.zero_grad()
     ...     (x * x).sum().backward()
     ...     optimizer.step()
     ...     scheduler.step()
-    >>> scheduler.t, scheduler.last  # doctest: +SKIP
+    >>> scheduler.t, scheduler.last
     (50, [0.1])
     """
 
@@ -80,6 +83,8 @@ class Scheduler:
                 f"optimizer is of type {type(optimizer).__name__}, which has no param_groups: "
                 "accepted is an optimizer"
             )
+        if not isinstance(hyperparameter, str):
+            raise TypeError(f"hyperparameter={hyperparameter!r}: accepted is a name, such as 'lr'")
         self.optimizer = optimizer
         self.hyperparameter = hyperparameter
         self._one_for_all = isinstance(schedule, Schedule)
@@ -149,7 +154,7 @@ class Scheduler:
                 f"there are {len(schedules)} schedules for {len(groups)} parameter group(s): "
                 "give one for each, or a single schedule, not in a list, for all"
             )
-        before = [self._held(i, group) for i, group in enumerate(groups)]
+        before = [group[self.hyperparameter] for group in groups]
         values = [schedule(t) for schedule in schedules]
         try:
             for group, value in zip(groups, values, strict=True):
@@ -159,15 +164,6 @@ class Scheduler:
                 group[self.hyperparameter] = value
             raise
         self.t, self.last = t, values
-
-    def _held(self, i: int, group: _Group) -> Any:
-        try:
-            return group[self.hyperparameter]
-        except (KeyError, AttributeError, TypeError) as error:
-            raise ValueError(
-                f"hyperparameter={self.hyperparameter!r}: parameter group {i} has none of that "
-                "name; accepted is one of the optimizer's, such as 'lr'"
-            ) from error
 
 
 def _checked_schedules(schedule: Any) -> list[Schedule]:
