@@ -6,7 +6,9 @@ import math
 import numbers
 from typing import Any
 
-__all__ = ["check_betas", "check_choice", "check_nonnegative", "check_positive"]
+__all__ = [
+    "check_betas", "check_choice", "check_fraction", "check_nonnegative", "check_positive",
+]  # fmt: skip
 
 
 def check_positive(name: str, value: Any) -> float:
@@ -23,6 +25,15 @@ def check_nonnegative(name: str, value: Any) -> float:
     accepted = "a finite number, 0 or above"
     number = _number(name, value, accepted)
     if not (math.isfinite(number) and number >= 0):
+        raise ValueError(f"{name}={value!r}: accepted is {accepted}")
+    return number
+
+
+def check_fraction(name: str, value: Any) -> float:
+    """Return `value` as a float if it lies in [0, 1); else raise."""
+    accepted = "a number, at least 0 and below 1, e.g. 0.9"
+    number = _number(name, value, accepted)
+    if not 0 <= number < 1:
         raise ValueError(f"{name}={value!r}: accepted is {accepted}")
     return number
 
