@@ -1,4 +1,4 @@
-"""Gradient clipping: PyTorch's results where the variants agree, exact norms, aliases, bad input."""
+"""Gradient clipping: PyTorch's results, exact norms, arrays that share memory, bad input."""
 
 import json
 import math
@@ -235,14 +235,13 @@ def test_a_norm_that_no_float_can_hold_is_infinite_and_clipped_all_the_same() ->
 
 
 SHAPES = hnp.array_shapes(min_dims=0, max_dims=3, max_side=4)
-FINITE = st.one_of(
-    hnp.arrays(np.float64, SHAPES, elements=st.floats(-1e307, 1e307)),
-    hnp.arrays(np.float32, SHAPES, elements=st.floats(-(2.0**127), 2.0**127, width=32)),
-)
+FLOAT32 = hnp.arrays(np.float32, SHAPES, elements=st.floats(-(2.0**127), 2.0**127, width=32))
+FLOAT64 = hnp.arrays(np.float64, SHAPES, elements=st.floats(-1e307, 1e307))
+SOME = st.lists(FLOAT32 | FLOAT64, min_size=1, max_size=4)
 LIMITS = st.floats(1e-30, 1e30)
 
 
-@given(st.lists(FINITE, min_size=1, max_size=4), LIMITS)
+@given(SOME, LIMITS)
 def test_property_the_norm_is_exact_and_after_clipping_the_limit_with_one_factor_for_all(
     gradients: list[Any], limit: float
 ) -> None:
@@ -263,7 +262,7 @@ def test_property_the_norm_is_exact_and_after_clipping_the_limit_with_one_factor
             assert abs(after - expected) <= few + tiny
 
 
-@given(st.lists(FINITE.filter(lambda g: g.dtype == np.float64), min_size=1, max_size=4), LIMITS)
+@given(st.lists(FLOAT64, min_size=1, max_size=4), LIMITS)
 def test_property_in_float64_the_norm_after_clipping_is_the_limit_to_4_ulp(
     gradients: list[Any], limit: float
 ) -> None:
@@ -272,7 +271,7 @@ def test_property_in_float64_the_norm_after_clipping_is_the_limit_to_4_ulp(
         assert ulps(exact_norm(*(p.grad for p in params)), limit) <= 4
 
 
-@given(st.lists(FINITE, min_size=1, max_size=4), LIMITS)
+@given(SOME, LIMITS)
 def test_property_clipping_by_value_is_numpys_clip(gradients: list[Any], limit: float) -> None:
     params = with_gradients(*(g.copy() for g in gradients))
     clip_grad_value(params, limit)
