@@ -68,6 +68,12 @@ SMALLEST, LARGEST = 2.0**-900, 2.0**900
 """Between these, a sum of squares has lost nothing to the ends of float64's range."""
 
 
+FLOATS = (np.dtype(np.float64), np.dtype(np.float32))
+
+Found = list[tuple[int, Parameter, npt.NDArray[Any]]]
+"""Place in `params`, parameter and gradient, for each parameter that has a gradient."""
+
+
 @functools.partial(coordinatewise, fastmath={"reassoc"})
 def sums_of_squares(x: Any, sums: Any) -> None:
     """Write the sum of squares of each block of a flat array into `sums`."""
@@ -126,7 +132,7 @@ def clip_grad_norm(
         If `params` is a single tensor, an element is no parameter or is there twice, a gradient
         does not have its parameter's shape and dtype, or `max_norm` is no number above 0.
 
-        Where an error is raised, nothing has changed.
+    Where an error is raised, nothing has changed.
 
     Notes
     -----
@@ -202,17 +208,11 @@ def clip_grad_value(
     _apply(clip_loop, found, limit)
 
 
-FLOATS = (np.dtype(np.float64), np.dtype(np.float32))
-
-Found = list[tuple[int, Parameter, npt.NDArray[Any]]]
-"""Place in `params`, parameter and gradient, for each parameter that has a gradient."""
-
-
 def _gradients(params: Iterable[Any], caller: str) -> tuple[list[Any], Found]:
     """Return what is in `params`, and what of it has a gradient; raise if something is amiss."""
     refuse_single(params)
     entries = list(params)
-    parameters = [e[1] if type(e) is tuple and len(e) == 2 else e for e in entries]
+    parameters = [entry[1] if _named(entry) else entry for entry in entries]
     if len(set(map(id, parameters))) < len(parameters):
         checked_parameters(entries, 0, {})  # says which is there twice
     found: Found = []
@@ -224,7 +224,7 @@ def _gradients(params: Iterable[Any], caller: str) -> tuple[list[Any], Found]:
         if (type(g) is not np.ndarray or type(data) is not np.ndarray or g is data
                 or g.dtype is not data.dtype or g.shape != data.shape
                 or g.dtype not in FLOATS):  # fmt: skip
-            label = checked_parameters(entries, 0, {})[i][0]
+            label = checked_parameters([entries[i]], i, {})[0][0]
             g = gradient_array(label, g, data.shape, data.dtype).view()
         found.append((i, parameter, g))
     if not found:
@@ -236,10 +236,14 @@ def _gradients(params: Iterable[Any], caller: str) -> tuple[list[Any], Found]:
     return entries, found
 
 
+def _named(entry: Any) -> bool:
+    return isinstance(entry, tuple) and len(entry) == 2 and isinstance(entry[0], str)
+
+
 def _refuse_nonfinite(entries: list[Any], found: Found) -> None:
     for i, _, g in found:
         if not np.all(np.isfinite(g)):
-            label = checked_parameters(entries, 0, {})[i][0]
+            label = f"parameter {i} ({entries[i][0]!r})" if _named(entries[i]) else f"parameter {i}"
             raise FloatingPointError(
                 f"{where_nonfinite(label, g)}; nothing was clipped. Lower the learning rate or "
                 "look for the operation that overflows; nonfinite='ignore' lets them through"

@@ -203,6 +203,12 @@ def test_the_norm_neither_overflows_nor_underflows_in_float64(scale: float, size
     assert ulps(norm, exact_norm(g)) <= 4
 
 
+def test_the_norm_is_right_where_each_sum_of_squares_is_finite_and_their_sum_is_not() -> None:
+    element = math.sqrt(1.5e308 / clipping.BLOCK)
+    norm = clip_grad_norm(with_gradients(np.full(10_000, element)), math.inf)
+    assert norm == pytest.approx(100 * element, rel=1e-15)
+
+
 @pytest.mark.parametrize("scale", [3e38, 1e-30, 1.4e-45])
 def test_the_norm_neither_overflows_nor_underflows_in_float32(scale: float) -> None:
     g = np.full(10_000, scale, np.float32)
@@ -469,6 +475,7 @@ BAD_PARAMETERS: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: [np.ones(3)], TypeError, "parameter 0 is of type ndarray"),
     (lambda: [given_gradient(np.ones(2)), None], TypeError, "parameter 1 is of type NoneType"),
     (lambda: [("w", 3.0)], TypeError, r"parameter 0 \('w'\) is of type float"),
+    (lambda: [(3, given_gradient(np.ones(2)))], TypeError, "parameter 0 is of type tuple"),
     (lambda: [SimpleNamespace(grad=np.ones(2))], TypeError, "parameter 0 is of type Simple"),
     (lambda: [SimpleNamespace(grad=np.ones(2), data=[1.0])], TypeError, "parameter 0 is of type"),
     (lambda: [given_gradient(np.ones(2))] * 2, ValueError, "parameter 1 is parameter 0 again"),
@@ -491,6 +498,19 @@ def test_error_parameters_and_gradients(
 ) -> None:
     with pytest.raises(error, match=match):
         clip(make(), 0.5)
+
+
+@pytest.mark.parametrize("clip", CLIPS)
+def test_a_frozen_parameter_without_a_gradient_is_no_error_and_hides_none(clip: Any) -> None:
+    frozen, x = Tensor([1.0]), given_gradient(np.array([3.0, 4.0]))
+    clip([frozen, x], 0.5)
+    assert frozen.grad is None
+    x.grad = np.array([3.0, np.nan])
+    with pytest.raises(FloatingPointError, match=r"parameter 1 \(shape"):
+        clip([frozen, x], 0.5)
+    x.grad = [3.0, 4.0]
+    with pytest.raises(TypeError, match=r"parameter 1 \('x'\) is of type list"):
+        clip([frozen, ("x", x)], 0.5)
 
 
 @pytest.mark.parametrize("clip", CLIPS)
