@@ -1,10 +1,19 @@
 """Optimizers: one file each, equations first, then the rule, its compiled loop, and the class."""
 
 from optim.adam import Adam
+from optim.adamw import AdamW
 from optim.amsgrad import AMSGrad
 from optim.groups import ParamGroup
 from optim.optimizer import Optimizer
 from optim.sgd import SGD
 from optim.yogi import Yogi
 
-__all__ = ["SGD", "AMSGrad", "Adam", "Optimizer", "ParamGroup", "Yogi"]
+__all__ = [
+    "SGD",
+    "AMSGrad",
+    "Adam",
+    "AdamW",
+    "Optimizer",
+    "ParamGroup",
+    "Yogi",
+]
