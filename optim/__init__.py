@@ -1,6 +1,7 @@
 """Optimizers: one file each, equations first, then the rule, its compiled loop, and the class."""
 
 from optim.adam import Adam
+from optim.adamax import Adamax
 from optim.adamw import AdamW
 from optim.amsgrad import AMSGrad
 from optim.groups import ParamGroup
@@ -13,6 +14,7 @@ __all__ = [
     "AMSGrad",
     "Adam",
     "AdamW",
+    "Adamax",
     "Optimizer",
     "ParamGroup",
     "Yogi",
