@@ -5,6 +5,7 @@ from optim.adamax import Adamax
 from optim.adamw import AdamW
 from optim.amsgrad import AMSGrad
 from optim.groups import ParamGroup
+from optim.nadam import NAdam
 from optim.optimizer import Optimizer
 from optim.sgd import SGD
 from optim.yogi import Yogi
@@ -15,6 +16,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "Adamax",
+    "NAdam",
     "Optimizer",
     "ParamGroup",
     "Yogi",
