@@ -7,6 +7,7 @@ from optim.amsgrad import AMSGrad
 from optim.groups import ParamGroup
 from optim.nadam import NAdam
 from optim.optimizer import Optimizer
+from optim.radam import RAdam
 from optim.sgd import SGD
 from optim.yogi import Yogi
 
@@ -19,5 +20,6 @@ __all__ = [
     "NAdam",
     "Optimizer",
     "ParamGroup",
+    "RAdam",
     "Yogi",
 ]
