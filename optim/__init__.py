@@ -5,6 +5,7 @@ from optim.adamax import Adamax
 from optim.adamw import AdamW
 from optim.amsgrad import AMSGrad
 from optim.groups import ParamGroup
+from optim.lion import Lion
 from optim.nadam import NAdam
 from optim.optimizer import Optimizer
 from optim.radam import RAdam
@@ -17,6 +18,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "Adamax",
+    "Lion",
     "NAdam",
     "Optimizer",
     "ParamGroup",
