@@ -1,5 +1,6 @@
 """Optimizers: one file each, equations first, then the rule, its compiled loop, and the class."""
 
+from optim.adabelief import AdaBelief
 from optim.adam import Adam
 from optim.adamax import Adamax
 from optim.adamw import AdamW
@@ -15,6 +16,7 @@ from optim.yogi import Yogi
 __all__ = [
     "SGD",
     "AMSGrad",
+    "AdaBelief",
     "Adam",
     "AdamW",
     "Adamax",
