@@ -20,7 +20,7 @@ Which variant
 PyTorch's: v is averaged with β₁, and only v̄ is made with the schedule.  So v̄ is no mean: under a
 constant gradient the steps, in units of η and with ε = 0, are 1.056, 0.784, 0.732, 0.731, 0.746,
 and then rise to 1.  Keras has another pace, ψ = 1 where this file and PyTorch have 0.004.  Optax
-has no schedule: v̄ = β₁v/(1-β₁ᵗ⁺¹) + (1-β₁)g/(1-β₁ᵗ).
+has no schedule, v̄ = β₁v/(1-β₁ᵗ⁺¹) + (1-β₁)g/(1-β₁ᵗ), and a first step of 1.474.
 
 PyTorch remembers P; here it is computed from t, β₁ and ψ.  The two differ if β₁ or ψ is changed
 during a run: PyTorch's P then holds what they were at each step, this one what they are now.
