@@ -101,7 +101,6 @@ VECTORS: dict[str, list[Options]] = {
         {"lr": 0.01, "betas": [0.5, 0.99], "eps": 1e-6, "weight_decay": 0.1},
         {"lr": 0.1, "betas": [0.0, 0.5], "eps": 1e-3, "weight_decay": 0.5, "maximize": True},
         {"lr": 0.01, "weight_decay": 0.0},
-        {"lr": 0.01, "betas": [0.9, 0.5], "weight_decay": 0.1, "amsgrad": True},
     ],
     "Adamax": [
         {},
