@@ -14,11 +14,11 @@ step is (1 - β) η g long, and step t is (1 - βᵗ) η g.
 Which variant
 -------------
 The textbook's section: v is a mean, so a constant gradient ends in steps of η g, whatever β is.
-Polyak, PyTorch, Optax and Keras take the sum b_t = μ b_{t-1} + g_t, as `optim/sgd.py` does, whose
-steps grow to η g/(1-μ).  Since both start at 0, v = (1 - β) b: momentum here with η and SGD's with
-(1 - β) η are the same method as long as η is constant or outside, as in both files.  PyTorch's
-``SGD(momentum=β, dampening=β)`` is not this rule: its first gradient is not dampened, so that its b
-is ahead of v by βᵗ g_1.
+Polyak, PyTorch, Optax and Keras take the sum b_t = μ b_{t-1} + g_t, whose steps grow to η g/(1-μ);
+`optim/sgd.py` has it.  Since both start at 0, v = (1 - β) b, and η here is (1 - β) η there.
+
+PyTorch's ``SGD(momentum=β, dampening=β)`` is nearly this rule, but does not dampen the first
+gradient: its b is ahead of v by βᵗ g_1.
 """
 
 from __future__ import annotations

@@ -106,8 +106,8 @@ def muon_rule(
     """
     v = momentum * v + one_minus_momentum * g
     m = momentum * v + one_minus_momentum * g if nesterov else v
-    o = orthogonalized(m, a, b, c, eps, ns_steps)
-    x = shrink * x - lr * shape_factor(x.shape, adjust_lr_fn) * o
+    o = shape_factor(x.shape, adjust_lr_fn) * orthogonalized(m, a, b, c, eps, ns_steps)
+    x = shrink * x - lr * o
     return x, v
 
 

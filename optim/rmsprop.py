@@ -28,9 +28,10 @@ outside of b; α = 0.99 and η = 0.01.  Optax and Keras take α = 0.9 and √(s 
 1e-7, the textbook's code √(s + 1e-6).  In Optax η is inside of b, which makes a difference when η
 changes.  The textbook calls α γ.
 
-s - v² is a variance, and not below 0 but by rounding.  Where gradients are constant it is 0 but for
-rounding, and in float32 PyTorch's root becomes NaN by step 1210 or so.  Here the variance is
-max(s, v²) - v²: the same where that is above 0, and 0 otherwise.
+s - v² is a variance, and below 0 by rounding only.  Under constant gradients it tends to 0, and in
+float32 PyTorch's root becomes NaN by step 1210 or so.  Here the variance is max(s, v²) - v²: the
+same where s is larger, and 0 elsewhere.  There the step is η g/ε, which is finite but long: where
+gradients may be constant, ε has to be of the order of g.
 """
 
 from __future__ import annotations
