@@ -10,9 +10,10 @@ from test_rules import run
 from trajectories import trajectories
 
 from minigrad import Tensor
-from optim import Muon
-from optim.muon import muon_rule, orthogonalized
+from optim import Muon, muon
+from optim.muon import orthogonalized
 
+muon_rule: Any = muon.muon_rule
 ABC = (3.4445, -4.775, 2.0315)
 SHAPES = [(5, 5), (4, 9), (9, 4), (1, 6), (6, 1)]
 every_shape = pytest.mark.parametrize("shape", SHAPES, ids=str)
