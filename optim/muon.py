@@ -46,10 +46,10 @@ import numpy.typing as npt
 
 from optim.hyperparameters import (
     check_choice,
-    check_count,
     check_flag,
     check_fraction,
     check_nonnegative,
+    check_nonnegative_whole,
     check_numbers,
 )
 from optim.optimizer import NonFinite, Optimizer
@@ -181,7 +181,7 @@ class Muon(Optimizer):
         "nesterov": check_flag,
         "ns_coefficients": functools.partial(check_numbers, count=3),
         "eps": check_nonnegative,
-        "ns_steps": functools.partial(check_count, below=100),
+        "ns_steps": check_nonnegative_whole,
         "adjust_lr_fn": functools.partial(check_choice, choices=get_args(AdjustLR)),
         "maximize": check_flag,
     }
@@ -216,6 +216,12 @@ class Muon(Optimizer):
             ns_coefficients=ns_coefficients, eps=eps, ns_steps=ns_steps, adjust_lr_fn=adjust_lr_fn,
             maximize=maximize,
         )  # fmt: skip
+
+    @staticmethod
+    def check_together(*, ns_steps: int, **_: Any) -> None:
+        """More rounds than PyTorch accepts are a mistake, too."""
+        if ns_steps >= 100:
+            raise ValueError(f"ns_steps={ns_steps}: accepted is a whole number below 100, e.g. 5")
 
     @staticmethod
     def view(label: str, data: Any) -> npt.NDArray[Any]:
