@@ -13,8 +13,8 @@ import numpy as np
 
 __all__ = [
     "check_betas", "check_choice", "check_flag", "check_fraction", "check_increasing",
-    "check_nonnegative", "check_nonnegative_whole", "check_positive", "check_positive_whole",
-    "did_you_mean",
+    "check_nonnegative", "check_nonnegative_whole", "check_numbers", "check_positive",
+    "check_positive_whole", "did_you_mean",
 ]  # fmt: skip
 
 
@@ -78,6 +78,17 @@ def check_betas(name: str, value: Any) -> tuple[float, float]:
         if not 0 <= beta < 1:
             raise ValueError(f"{name}={value!r}: {label} is {beta}; accepted are {accepted}")
     return beta1, beta2
+
+
+def check_numbers(name: str, value: Any, count: int) -> tuple[float, ...]:
+    """Return `value` as a tuple of floats if it is `count` finite numbers; else raise."""
+    accepted = f"{count} finite numbers, e.g. {tuple(range(1, count + 1))}"
+    if not isinstance(value, tuple | list):
+        raise TypeError(f"{name}={value!r}: accepted are {accepted}")
+    found = tuple(_number(name, number, accepted) for number in value)
+    if len(found) != count or not all(map(math.isfinite, found)):
+        raise ValueError(f"{name}={value!r}: accepted are {accepted}")
+    return found
 
 
 def check_flag(name: str, value: Any) -> bool:

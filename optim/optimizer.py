@@ -92,7 +92,7 @@ class Optimizer:
     """``coefficients(t, **hyperparameters)``, without `maximize`: the scalars of step t (from 1) in
     the order in which the rule takes them, computed in float64 once a step, and then cast."""
 
-    view: ClassVar[Callable[[str, Any], npt.NDArray[Any]]] = staticmethod(flat_view)
+    view: ClassVar[Callable[..., npt.NDArray[Any]]] = staticmethod(flat_view)
     """``view(label, data)``: the parameter's array as the loop takes it."""
 
     def __new__(cls: type[Self], *args: Any, **kwargs: Any) -> Self:
