@@ -1,8 +1,10 @@
 """Optimizers: one file each, equations first, then the rule, its compiled loop, and the class."""
 
 from optim.adam import Adam
+from optim.amsgrad import AMSGrad
+from optim.groups import ParamGroup
 from optim.optimizer import Optimizer
 from optim.sgd import SGD
 from optim.yogi import Yogi
 
-__all__ = ["SGD", "Adam", "Optimizer", "Yogi"]
+__all__ = ["SGD", "AMSGrad", "Adam", "Optimizer", "ParamGroup", "Yogi"]

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 import numbers
+from collections.abc import Iterable
 from typing import Any
 
-__all__ = ["check_betas", "check_choice", "check_nonnegative", "check_positive"]
+import numpy as np
+
+__all__ = [
+    "check_betas", "check_choice", "check_flag", "check_fraction", "check_nonnegative",
+    "check_positive", "did_you_mean",
+]  # fmt: skip
 
 
 def check_positive(name: str, value: Any) -> float:
@@ -27,6 +34,15 @@ def check_nonnegative(name: str, value: Any) -> float:
     return number
 
 
+def check_fraction(name: str, value: Any) -> float:
+    """Return `value` as a float if it lies in [0, 1); else raise."""
+    accepted = "a number, at least 0 and below 1, e.g. 0.9"
+    number = _number(name, value, accepted)
+    if not 0 <= number < 1:
+        raise ValueError(f"{name}={value!r}: accepted is {accepted}")
+    return number
+
+
 def check_betas(name: str, value: Any) -> tuple[float, float]:
     """Return (β₁, β₂) as floats if both lie in [0, 1); else raise."""
     accepted = "two numbers, at least 0 and below 1, e.g. (0.9, 0.999)"
@@ -41,11 +57,43 @@ def check_betas(name: str, value: Any) -> tuple[float, float]:
     return beta1, beta2
 
 
+def check_flag(name: str, value: Any) -> bool:
+    """Return `value` if it is True or False; else raise."""
+    if not isinstance(value, bool | np.bool):
+        raise TypeError(f"{name}={value!r}: accepted are True and False")
+    return bool(value)
+
+
 def check_choice(name: str, value: Any, choices: tuple[Any, ...]) -> Any:
     """Return `value` if it is one of `choices`; else raise."""
     if value not in choices:
         raise ValueError(f"{name}={value!r}: accepted are {', '.join(map(repr, choices))}")
     return value
+
+
+OTHER_NAMES = {
+    "alpha": "lr", "beta": "momentum", "beta1": "betas", "beta2": "betas", "beta_1": "betas",
+    "beta_2": "betas", "b1": "betas", "b2": "betas", "decay": "weight_decay", "epsilon": "eps",
+    "eta": "lr", "l2": "weight_decay", "learning_rate": "lr", "step_size": "lr",
+    "initial_accumulator_value": "initial_accumulator",
+}  # fmt: skip
+"""What Keras, Optax and papers call hyperparameters, and what PyTorch and this library do."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return the end of a message about an unknown name: a suggestion, and what there is.
+
+    Examples
+    --------
+    >>> did_you_mean("learning_rate", ["lr", "betas"])
+    "; did you mean 'lr'? Accepted are lr, betas"
+    """
+    known = list(known)
+    near = difflib.get_close_matches(name, known, n=1)
+    if not near and OTHER_NAMES.get(name.lower()) in known:
+        near = [OTHER_NAMES[name.lower()]]
+    suggestion = f"; did you mean {near[0]!r}? Accepted" if near else "; accepted"
+    return f"{suggestion} are {', '.join(known)}"
 
 
 def _number(name: str, value: Any, accepted: str) -> float:

@@ -1,4 +1,4 @@
-"""What all optimizers share: checked parameters, checked gradients, and the step over them.
+"""What all optimizers share: parameter groups, checked gradients, the step, and state that resumes.
 
 An optimizer asks two things of a parameter: `data`, an array that it updates in place, and
 `grad`, an array of the same shape and dtype, or None.
@@ -6,53 +6,47 @@ An optimizer asks two things of a parameter: `data`, an array that it updates in
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Protocol, get_args
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar, Literal, TypeVar, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from optim.hyperparameters import check_choice
+from optim.groups import ParamGroup, check_representable
+from optim.hyperparameters import check_choice, did_you_mean
 from optim.loop import all_finite, coordinatewise, staggered
+from optim.parameters import (
+    Parameter,
+    Slot,
+    checked_parameters,
+    describe_nonfinite,
+    fitting_gradient,
+    flat_view,
+    refuse_single,
+)
+from optim.state import checked_state, state_of
 
-__all__ = ["NonFinite", "Optimizer", "Parameter"]
+__all__ = ["NonFinite", "Optimizer"]
 
 NonFinite = Literal["raise", "skip", "ignore"]
+Self = TypeVar("Self", bound="Optimizer")
+FLOAT32 = np.dtype(np.float32)
 
 
-class Parameter(Protocol):
-    """What an optimizer knows of a parameter: minigrad's `Tensor` fits, and so may others."""
-
-    data: npt.NDArray[Any]
-    grad: Any
+def _accept_all(**hyperparameters: Any) -> None:
+    pass
 
 
-@dataclass(slots=True)
-class _Slot:
-    """One parameter, what the optimizer remembers about it, and what fits it."""
-
-    name: str
-    parameter: Parameter
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-    data: npt.NDArray[Any]  # the parameter's array when it was last looked at,
-    x: npt.NDArray[Any]  # and a flat view of it
-    state: list[npt.NDArray[Any]]  # flat arrays, in the order of the loop's arguments
-    loop: Callable[..., None]
-    all_finite: Callable[[npt.NDArray[Any]], bool]
-    cast: Callable[[tuple[float, ...]], tuple[Any, ...]]  # coefficients to the parameter's dtype
-    t: int = 0
-
-
-class Optimizer(ABC):
+class Optimizer:
     """Base of all optimizers: a subclass adds a rule, its loop and its hyperparameters.
 
     Parameters
     ----------
     params : iterable
-        The parameters, or pairs ``(name, parameter)`` whose names will stand in errors.
+        The parameters, or pairs ``(name, parameter)`` whose names will stand in errors.  Or dicts,
+        one for each group of parameters: ``{"params": [...]}`` with hyperparameters of the group's
+        own; those that it does not give are the optimizer's.
     nonfinite : {"raise", "skip", "ignore"}
         What `step` does when a gradient holds NaN or infinity: raise `FloatingPointError`, skip
         the whole step (counted in `skipped`), or not look.  "raise" and "skip" happen before any
@@ -60,11 +54,13 @@ class Optimizer(ABC):
         the gradients: a finite one above 1.3e154 in float64, or 1.8e19 in float32, still overflows
         when a rule squares it, and its coordinate is then stuck or NaN.
     **hyperparameters
-        One for each name in the class's `hyperparameters`.  They are attributes, and are checked
-        when they are set, also between steps.
+        One for each name in the class's `hyperparameters`.  They are attributes, of the optimizer
+        for all groups and of each group, and are checked when they are set, also between steps.
 
     Attributes
     ----------
+    param_groups : list of ParamGroup
+        The groups; one if `params` has no dicts.
     skipped : int
         Number of steps that ``nonfinite="skip"`` has skipped.
 
@@ -72,55 +68,109 @@ class Optimizer(ABC):
     ------
     TypeError
         If `params` is a single tensor or no iterable, if an element is no parameter or is not of
-        float32 or float64, or if a hyperparameter is no number.
+        float32 or float64, if a hyperparameter is no number, or if there is none of that name.
     ValueError
-        If `params` is empty or holds a parameter twice, a parameter cannot receive a gradient, or
-        a hyperparameter is out of range.
+        If `params` or a group is empty or a parameter is in it twice, a parameter cannot receive a
+        gradient, or a hyperparameter is out of range.
     """
-
-    loop: ClassVar[coordinatewise]
-    """The compiled loop: ``loop(x, g, *state, *coefficients)``, all arrays flat, in place."""
 
     hyperparameters: ClassVar[dict[str, Callable[[str, Any], Any]]]
     """Name of each hyperparameter and the check that it has to pass."""
 
+    check_together: ClassVar[Callable[..., None]] = staticmethod(_accept_all)
+    """``check_together(**hyperparameters)`` raises ValueError if they, each fine alone, do not go
+    together."""
+
+    initial_state: ClassVar[Callable[..., dict[str, float]]]
+    """``initial_state(**hyperparameters)``: name and first value of each state array."""
+
+    loop_for: ClassVar[Callable[..., coordinatewise | Callable[..., None]]]
+    """``loop_for(**hyperparameters)``: the compiled loop.  It is called as ``loop(x, g, *state,
+    sign, coefficients)``, with flat arrays that it updates in place, and gives its rule the
+    coefficients, and the gradient times sign, which is -1 with ``maximize=True``."""
+
+    coefficients: ClassVar[Callable[..., tuple[float, ...]]]
+    """``coefficients(t, **hyperparameters)``, without `maximize`: the scalars of step t (from 1) in
+    the order in which the rule takes them, computed in float64 once a step, and then cast."""
+
+    view: ClassVar[Callable[[str, Any], npt.NDArray[Any]]] = staticmethod(flat_view)
+    """``view(label, data)``: the parameter's array as the loop takes it."""
+
+    def __new__(cls: type[Self], *args: Any, **kwargs: Any) -> Self:
+        """Refuse a misspelt keyword with a suggestion, which Python's own message lacks."""
+        accepted = inspect.signature(cls.__init__).parameters
+        if not any(p.kind is p.VAR_KEYWORD for p in accepted.values()):
+            for name in kwargs:
+                if name not in accepted:
+                    known = [*cls.hyperparameters, "nonfinite"]
+                    raise TypeError(
+                        f"{cls.__name__} has no hyperparameter {name!r}" + did_you_mean(name, known)
+                    )
+        return super().__new__(cls)
+
     def __init__(
         self, params: Iterable[Any], nonfinite: NonFinite, **hyperparameters: Any
     ) -> None:
-        self._dtypes: set[np.dtype[Any]] = set()
+        self.param_groups: list[ParamGroup] = []
+        self._slots: list[Slot] = []
+        self._place_of: dict[Any, str] = {}
+        self._defaults = hyperparameters
         self.nonfinite = nonfinite
         self.skipped = 0
-        for name, value in hyperparameters.items():
-            setattr(self, name, value)
-        named = _checked_parameters(params)
-        self._dtypes = {parameter.data.dtype for _, parameter in named}
-        self._check_coefficients()
-        self._slots = [self._slot(name, parameter) for name, parameter in named]
+        refuse_single(params)
+        entries = list(params)
+        groups = entries if any(isinstance(e, dict) for e in entries) else [{"params": entries}]
+        for group in groups:
+            self.add_param_group(group)
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name == "nonfinite":
-            value = check_choice(name, value, get_args(NonFinite))
-        elif name in self.hyperparameters:
-            before = getattr(self, name, None)
-            super().__setattr__(name, self.hyperparameters[name](name, value))
-            try:
-                self._check_coefficients()
-            except ValueError:
-                super().__setattr__(name, before)
-                raise
-            return
-        super().__setattr__(name, value)
+    def add_param_group(self, group: Mapping[str, Any]) -> None:
+        """Let the optimizer update more parameters, with hyperparameters of their own.
 
-    @abstractmethod
-    def initial_state(self) -> dict[str, float]:
-        """Return the name and initial value of each state array."""
+        Parameters
+        ----------
+        group : mapping
+            ``"params"``, as for the optimizer itself, and the hyperparameters that differ from
+            those that the optimizer was made with.
 
-    @abstractmethod
-    def coefficients(self, t: int) -> tuple[float, ...]:
-        """Return the scalars of step t (from 1) in the order in which the loop takes them.
-
-        They are computed in float64 once a step, and cast to the parameter's dtype.
+        Raises
+        ------
+        TypeError, ValueError
+            As for the optimizer itself, also if a parameter is in another group already.  The
+            optimizer is then unchanged.
         """
+        if not isinstance(group, Mapping):
+            raise TypeError(
+                f"a parameter group is a dict like {{'params': [w, b], 'lr': 0.1}}, got a "
+                f"{type(group).__name__}; where one entry of params is a dict, all have to be"
+            )
+        place = f"parameter group {len(self.param_groups)}"
+        if "params" not in group:
+            raise ValueError(f"{place} has no 'params'; its keys are {', '.join(map(repr, group))}")
+        values = dict(self._defaults)
+        for name, value in group.items():
+            if name == "params":
+                continue
+            if name not in values:
+                raise TypeError(
+                    f"{place} has a key {name!r}, which is no hyperparameter of "
+                    f"{type(self).__name__}" + did_you_mean(str(name), ["params", *values])
+                )
+            values[name] = value
+        try:
+            values = {name: self.hyperparameters[name](name, v) for name, v in values.items()}
+            self.check_together(**values)
+            place_of = dict(self._place_of)
+            found = checked_parameters(group["params"], len(self._slots), place_of)
+            check_representable(type(self), values, {p.data.dtype for _, _, p in found})
+        except (TypeError, ValueError) as error:
+            if self.param_groups or len(group) > 1:  # else there is one group, and no word of it
+                raise type(error)(f"{place}: {error}") from None
+            raise
+        initial = self.initial_state(**values)
+        slots = [self._slot(*parameter, initial) for parameter in found]
+        self.param_groups.append(ParamGroup(type(self), slots, values))
+        self._slots += slots
+        self._place_of = place_of
 
     def step(self) -> None:
         """Update every parameter that has a gradient.
@@ -136,20 +186,21 @@ class Optimizer(ABC):
 
         A step that is refused has changed no parameter and no state.
         """
-        updates = []
-        coefficients: tuple[Any, ...] = ()
-        computed_for: tuple[int, Any] | None = None
-        for slot in self._slots:
-            g = slot.parameter.grad
-            if g is None:
-                continue
-            if (slot.parameter.data is not slot.data or type(g) is not np.ndarray
-                    or g.shape != slot.shape or g.dtype != slot.dtype):  # fmt: skip
-                g = _accepted(slot, g)
-            if computed_for != (slot.t, slot.dtype):
-                computed_for = (slot.t, slot.dtype)
-                coefficients = slot.cast(self.coefficients(slot.t + 1))
-            updates.append((slot, g.ravel(), coefficients))
+        updates: list[tuple[Slot, npt.NDArray[Any], Any, Any]] = []
+        for group in self.param_groups:
+            t: int = -1
+            dtype = sign = coefficients = None
+            for slot in group._slots:
+                g = slot.parameter.grad
+                if g is None:
+                    continue
+                if (slot.parameter.data is not slot.data or type(g) is not np.ndarray
+                        or g.shape != slot.shape or g.dtype != slot.dtype):  # fmt: skip
+                    g = fitting_gradient(slot, g)
+                if slot.t != t or slot.dtype is not dtype:
+                    t, dtype = slot.t, slot.dtype
+                    sign, coefficients = _cast(group, t + 1, dtype)
+                updates.append((slot, g.ravel(), sign, coefficients))
         if not updates:
             raise RuntimeError(
                 f"{type(self).__name__}.step() found no gradient in any of "
@@ -157,14 +208,14 @@ class Optimizer(ABC):
                 "these parameters are the ones that the loss was computed from"
             )
         if self.nonfinite != "ignore":
-            for slot, g, _ in updates:
+            for slot, g, _, _ in updates:
                 if not slot.all_finite(g):
                     if self.nonfinite == "skip":
                         self.skipped += 1
                         return
-                    raise FloatingPointError(_describe_nonfinite(slot, g))
-        for slot, g, coefficients in updates:  # all that could be refused has been looked at
-            slot.loop(slot.x, g, *slot.state, *coefficients)
+                    raise FloatingPointError(describe_nonfinite(slot, g))
+        for slot, g, sign, coefficients in updates:  # what could be refused has been looked at
+            slot.loop(slot.x, g, *slot.arrays, sign, coefficients)
             slot.parameter.data = slot.data  # says that it changed: see Tensor.serial
             slot.t += 1
 
@@ -173,149 +224,128 @@ class Optimizer(ABC):
         for slot in self._slots:
             slot.parameter.grad = None
 
-    def _settings(self) -> str:
-        names = (*self.hyperparameters, "nonfinite")
-        values = ", ".join(f"{name}={getattr(self, name)!r}" for name in names)
-        return f"{type(self).__name__}({values})"
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that the next steps depend on, besides parameters and gradients, as a copy.
+
+        Returns
+        -------
+        dict
+            ``"optimizer"``, the class's name; ``"skipped"``; ``"param_groups"``, for each group its
+            hyperparameters and the places of its parameters; ``"state"``, for each parameter its
+            name or None, shape, dtype, number of steps, and its state arrays.  It consists of
+            dicts, lists, strings, numbers and arrays.
+
+        Examples
+        --------
+        >>> from minigrad import Tensor
+        >>> from optim import Adam
+        >>> w = Tensor([1.0, 2.0], requires_grad=True)
+        >>> w.grad = np.ones(2)
+        >>> optimizer = Adam([w], lr=0.1)
+        >>> optimizer.step()
+        >>> twin = Adam([w])
+        >>> twin.load_state_dict(optimizer.state_dict())
+        >>> twin.lr, twin.state_dict()["state"][0]["v"]
+        (0.1, array([0.1, 0.1]))
+        """
+        return state_of(self)
+
+    def load_state_dict(self, state: Mapping[str, Any], *, keep: Iterable[str] = ()) -> None:
+        """Set the state to one that `state_dict` returned: the next step is then the same.
+
+        Parameters
+        ----------
+        state : mapping
+            Of an optimizer of the same class, whose groups had as many parameters, with the same
+            shapes, dtypes and names in the same order.
+        keep : iterable of str
+            Hyperparameters that stay as they are now, e.g. ``["lr"]`` to go on with a new learning
+            rate; all others become the saved ones.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `state` or an entry is missing, unknown, of another kind, shape or dtype, or not
+            accepted.  The optimizer is then unchanged.
+        """
+        found = checked_state(self, state, list(keep))
+        for group, values in zip(self.param_groups, found.groups, strict=True):
+            group._set(values)
+        for slot, t, arrays in found.slots:
+            slot.t = t
+            for name, array in arrays.items():
+                slot.state[name][...] = array.ravel()
+        self.skipped = found.skipped
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or name not in self.hyperparameters:
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+        values = [group[name] for group in self.param_groups]
+        if any(value != values[0] for value in values):
+            raise AttributeError(
+                f"the parameter groups differ in {name}: {values}; read param_groups[i].{name}"
+            )
+        return values[0]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in self.hyperparameters:
+            checked = [group.checked({name: value}) for group in self.param_groups]
+            for group, values in zip(self.param_groups, checked, strict=True):
+                group._set(values)
+            self._defaults[name] = checked[0][name]
+            return
+        if name == "nonfinite":
+            value = check_choice(name, value, get_args(NonFinite))
+        elif name not in ("param_groups", "skipped") and not name.startswith("_"):
+            known = [*self.hyperparameters, "nonfinite"]
+            raise AttributeError(
+                f"{type(self).__name__} has no attribute {name!r}" + did_you_mean(name, known)
+            )
+        super().__setattr__(name, value)
 
     def __repr__(self) -> str:
-        lines = [self._settings()]
-        for slot in self._slots:
-            steps = f"{slot.t} step" + "s" * (slot.t != 1)
-            lines.append(f"  {slot.name}: shape {slot.shape}, {slot.dtype}, {steps}")
+        name, groups = type(self).__name__, self.param_groups
+        if len(groups) == 1:
+            lines = [f"{name}({groups[0]}, nonfinite={self.nonfinite!r})"]
+        else:
+            lines = [f"{name}({len(groups)} parameter groups, nonfinite={self.nonfinite!r})"]
+        for i, group in enumerate(groups):
+            if len(groups) > 1:
+                lines.append(f"  group {i}: {group}")
+            for slot in group._slots:
+                steps = f"{slot.t} step" + "s" * (slot.t != 1)
+                lines.append(f"  {slot.label}: shape {slot.shape}, {slot.dtype}, {steps}")
         return "\n".join(lines)
 
-    def _check_coefficients(self) -> None:
-        """See that the parameters' dtypes can hold what the loops will be given."""
-        for dtype in self._dtypes:
-            for value in (*self.coefficients(1), *self.initial_state().values()):
-                with np.errstate(over="ignore"):
-                    held = dtype.type(value)
-                if not np.isfinite(held) or (held == 0) != (value == 0):
-                    raise ValueError(
-                        f"{self._settings()} needs the number {value!r}, which is {held} in "
-                        f"{dtype}; choose a less extreme hyperparameter, or float64"
-                    )
-
-    def _slot(self, name: str, parameter: Parameter) -> _Slot:
+    def _slot(
+        self, label: str, name: str | None, parameter: Parameter, initial: dict[str, float]
+    ) -> Slot:
         data = parameter.data
-        state = staggered(data.size, list(self.initial_state().values()), data.dtype)
-        return _Slot(
+        x = type(self).view(label, data)
+        arrays = staggered(data.size, list(initial.values()), data.dtype)
+        return Slot(
+            label=label,
             name=name,
             parameter=parameter,
             shape=data.shape,
             dtype=data.dtype,
+            view=type(self).view,
             data=data,
-            x=_flat(name, data),
-            state=state,
-            loop=self.loop.version(data.size),
+            x=x,
+            state=dict(zip(initial, arrays, strict=True)),
+            arrays=tuple(arrays),
+            loop=_no_loop,  # its group sets it
             all_finite=all_finite.version(data.size),
-            cast=tuple if data.dtype == np.float64 else _to_float32,
         )
 
 
-def _to_float32(coefficients: tuple[float, ...]) -> tuple[Any, ...]:
-    return tuple(map(np.float32, coefficients))
+def _no_loop(*arrays: Any) -> None:
+    raise AssertionError("a slot without a group has no loop")
 
 
-def _checked_parameters(params: Iterable[Any]) -> list[tuple[str, Parameter]]:
-    if hasattr(params, "grad") or isinstance(params, np.ndarray):
-        raise TypeError("params is one tensor: give a list of parameters, e.g. [w] or [w, b]")
-    if not isinstance(params, Iterable):
-        raise TypeError(
-            f"params is of type {type(params).__name__}: give a list of parameters, e.g. "
-            "net.parameters() with its parentheses"
-        )
-    named: list[tuple[str, Parameter]] = []
-    place_of: dict[int, str] = {}
-    for i, entry in enumerate(params):
-        name, parameter = f"parameter {i}", entry
-        if isinstance(entry, tuple) and len(entry) == 2 and isinstance(entry[0], str):
-            name, parameter = f"parameter {i} ({entry[0]!r})", entry[1]
-        data = getattr(parameter, "data", None)
-        if not isinstance(data, np.ndarray) or not hasattr(parameter, "grad"):
-            raise TypeError(
-                f"{name} is of type {type(parameter).__name__}: accepted is a Tensor with "
-                "requires_grad=True"
-            )
-        if data.dtype not in (np.float32, np.float64):
-            raise TypeError(
-                f"{name} has dtype {data.dtype}: accepted are float32 and float64"
-                + (" (a step is a fraction)" if data.dtype.kind in "iub" else "")
-            )
-        if not getattr(parameter, "requires_grad", True):
-            raise ValueError(
-                f"{name} has requires_grad=False and would never receive a gradient; make it "
-                "with Tensor(values, requires_grad=True)"
-            )
-        if getattr(parameter, "op", None) is not None:
-            raise ValueError(
-                f"{name} is the result of an operation, and backward() leaves gradients on "
-                "leaves only; give the tensors it was computed from"
-            )
-        if id(parameter) in place_of:
-            raise ValueError(
-                f"{name} is {place_of[id(parameter)]} again: it would be updated twice a step; "
-                "list every parameter once"
-            )
-        place_of[id(parameter)] = name
-        named.append((name, parameter))
-    if not named:
-        raise ValueError("params is empty: there is nothing to optimize (a spent generator?)")
-    return named
-
-
-def _accepted(slot: _Slot, gradient: Any) -> npt.NDArray[Any]:
-    """The gradient as an array; raises if it, or an array new to the parameter, does not fit."""
-    data = slot.parameter.data
-    if data is not slot.data:
-        x = _flat(slot.name, data)
-        if data.shape != slot.shape or data.dtype != slot.dtype:
-            raise ValueError(
-                f"{slot.name} now holds {data.dtype} values of shape {data.shape}, but the "
-                f"optimizer was made for {slot.dtype} and {slot.shape}; make a new optimizer"
-            )
-        slot.x, slot.data = x, data
-    if isinstance(gradient, np.ndarray | np.generic):
-        gradient = np.asarray(gradient)  # without a subclass; NumPy makes scalars of 0-d arrays
-    else:
-        gradient = getattr(gradient, "data", gradient)  # a Tensor, after create_graph=True
-    if not isinstance(gradient, np.ndarray) or gradient.dtype != slot.dtype:
-        given = getattr(gradient, "dtype", type(gradient).__name__)
-        raise TypeError(
-            f"the gradient of {slot.name} is of type {given}, the parameter of {slot.dtype}; "
-            "the two must be equal"
-        )
-    if gradient.shape != slot.shape:
-        raise ValueError(
-            f"the gradient of {slot.name} has shape {gradient.shape}, the parameter "
-            f"{slot.shape}; the two must be equal"
-        )
-    return gradient
-
-
-def _flat(name: str, data: Any) -> npt.NDArray[Any]:
-    """A flat view, through which the loop updates the array itself."""
-    if type(data) is not np.ndarray:
-        raise ValueError(
-            f"{name} now holds a {type(data).__name__} instead of a NumPy array; write new values "
-            "with p.data[...] = values"
-        )
-    if not (data.flags.c_contiguous and data.flags.writeable):
-        raise ValueError(
-            f"{name} is strided, Fortran-ordered or read-only, and cannot be updated in place; "
-            "use Tensor(values, requires_grad=True), which makes a C-ordered copy, or write new "
-            "values with p.data[...] = values"
-        )
-    return data.reshape(-1)
-
-
-def _describe_nonfinite(slot: _Slot, g: npt.NDArray[Any]) -> str:
-    bad = np.flatnonzero(~np.isfinite(g))
-    where = tuple(int(i) for i in np.unravel_index(bad[0], slot.shape))
-    return (
-        f"the gradient of {slot.name} (shape {slot.shape}) holds {g[bad[0]]} at index {where}"
-        f" ({bad.size} of {g.size} elements are not finite); nothing was updated. Lower the "
-        "learning rate or look for the operation that overflows; nonfinite='skip' leaves such "
-        "steps out"
-    )
+def _cast(group: ParamGroup, t: int, dtype: np.dtype[Any]) -> tuple[Any, tuple[Any, ...]]:
+    """The sign and the coefficients of step t as the loop takes them, in the arrays' dtype."""
+    sign, coefficients = group._sign, group.coefficients(t)
+    if dtype == FLOAT32:
+        return np.float32(sign), tuple(map(np.float32, coefficients))
+    return sign, coefficients

@@ -1,15 +1,16 @@
 """Yogi: Adam with a second moment that forgets slowly.
 
 Zaheer, Reddi, Sachan, Kale & Kumar, *Adaptive Methods for Nonconvex Optimization*, NeurIPS 2018.
-In the textbook's notation; only the second line differs from Adam:
+In the textbook's notation; only the line of s differs from Adam:
 
+    g_t = ∇f(x_{t-1}) + λ x_{t-1}                    weight decay, 0 by default
     v_t = β₁ v_{t-1} + (1 - β₁) g_t
     s_t = s_{t-1} + (1 - β₂) sign(g_t² - s_{t-1}) g_t²
     v̂_t = v_t / (1 - β₁ᵗ)
     ŝ_t = s_t / (1 - β₂ᵗ)
     x_t = x_{t-1} - η v̂_t / (√ŝ_t + ε)               all elementwise
 
-Adam's second line is s + (1 - β₂)(g² - s).  Where g² is far above s, Yogi adds (1 - β₂) g², which
+Adam's line is s + (1 - β₂)(g² - s).  Where g² is far above s, Yogi adds (1 - β₂) g², which
 is *more* than Adam adds: it does not stop s from growing.  Where g² is far below s, Yogi takes away
 (1 - β₂) g² only, and Adam (1 - β₂) s: so what Yogi limits is forgetting, and after a burst of
 large gradients its steps stay small for longer.
@@ -40,7 +41,7 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from optim.hyperparameters import check_betas, check_nonnegative, check_positive
+from optim.hyperparameters import check_betas, check_flag, check_nonnegative
 from optim.loop import coordinatewise, inlinable
 from optim.optimizer import NonFinite, Optimizer
 
@@ -51,7 +52,7 @@ __all__ = ["Yogi", "yogi_rule"]
 def yogi_rule(
     x: Any, g: Any, v: Any, s: Any,
     lr: Any, beta1: Any, one_minus_beta1: Any, debias1: Any,
-    one_minus_beta2: Any, debias2: Any, eps: Any,
+    one_minus_beta2: Any, debias2: Any, eps: Any, weight_decay: Any,
 ) -> tuple[Any, Any, Any]:
     """One step of one coordinate, or of whole arrays; returns the new x, v and s.
 
@@ -62,10 +63,11 @@ def yogi_rule(
     --------
     A small gradient takes little away from a large s (Adam would have left 0.999):
 
-    >>> x, v, s = yogi_rule(1.0, 0.1, 0.0, 1.0, 0.01, 0.9, 0.1, 10.0, 0.001, 1000.0, 0.001)
+    >>> x, v, s = yogi_rule(1.0, 0.1, 0.0, 1.0, 0.01, 0.9, 0.1, 10.0, 0.001, 1000.0, 0.001, 0.0)
     >>> float(s)
     0.99999
     """
+    g = g + weight_decay * x
     v = beta1 * v + one_minus_beta1 * g
     s = s + one_minus_beta2 * np.sign(g * g - s) * (g * g)
     v_hat = v * debias1
@@ -75,17 +77,10 @@ def yogi_rule(
 
 
 @coordinatewise
-def yogi_loop(
-    x: Any, g: Any, v: Any, s: Any,
-    lr: Any, beta1: Any, one_minus_beta1: Any, debias1: Any,
-    one_minus_beta2: Any, debias2: Any, eps: Any,
-) -> None:
+def yogi_loop(x: Any, g: Any, v: Any, s: Any, sign: Any, coefficients: Any) -> None:
     """Apply `yogi_rule` to every coordinate of flat arrays, in place."""
     for i in prange(x.size):
-        x[i], v[i], s[i] = yogi_rule(
-            x[i], g[i], v[i], s[i],
-            lr, beta1, one_minus_beta1, debias1, one_minus_beta2, debias2, eps,
-        )
+        x[i], v[i], s[i] = yogi_rule(x[i], sign * g[i], v[i], s[i], *coefficients)
 
 
 class Yogi(Optimizer):
@@ -94,7 +89,7 @@ class Yogi(Optimizer):
     Parameters
     ----------
     params : iterable
-        Parameters, or pairs ``(name, parameter)``.
+        Parameters, pairs ``(name, parameter)``, or groups; see `Optimizer`.
     lr : float
         Learning rate η.
     betas : (float, float)
@@ -102,8 +97,12 @@ class Yogi(Optimizer):
     eps : float
         ε, 0 or above.  With 0, a coordinate whose gradients have all been 0 becomes NaN.
     initial_accumulator : float
-        s₀, 0 or above; used when the optimizer is made.  The bias correction divides it too: with
-        the default β₂, ŝ starts at about 1000 s₀.
+        s₀, 0 or above; used when the parameters are taken up.  The bias correction divides it too:
+        with the default β₂, ŝ starts at about 1000 s₀.
+    weight_decay : float
+        λ of the coupled decay: λx is part of the gradient.
+    maximize : bool
+        Ascend: the rule is given -g.
     nonfinite : {"raise", "skip", "ignore"}
         What to do about NaN or infinity in a gradient; see `Optimizer`.
 
@@ -120,17 +119,20 @@ class Yogi(Optimizer):
     True
     """
 
-    loop = yogi_loop
     hyperparameters = {
-        "lr": check_positive,
+        "lr": check_nonnegative,
         "betas": check_betas,
         "eps": check_nonnegative,
         "initial_accumulator": check_nonnegative,
+        "weight_decay": check_nonnegative,
+        "maximize": check_flag,
     }
     lr: float
     betas: tuple[float, float]
     eps: float
     initial_accumulator: float
+    weight_decay: float
+    maximize: bool
 
     def __init__(
         self,
@@ -139,24 +141,37 @@ class Yogi(Optimizer):
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-3,
         initial_accumulator: float = 0.0,
+        weight_decay: float = 0.0,
         *,
+        maximize: bool = False,
         nonfinite: NonFinite = "raise",
     ) -> None:
         super().__init__(
             params, nonfinite,
             lr=lr, betas=betas, eps=eps, initial_accumulator=initial_accumulator,
+            weight_decay=weight_decay, maximize=maximize,
         )  # fmt: skip
 
-    def initial_state(self) -> dict[str, float]:
-        """v₀ = 0; s₀ is the initial accumulator."""
-        return {"v": 0.0, "s": self.initial_accumulator}
+    @staticmethod
+    def loop_for(**_: Any) -> coordinatewise:
+        """The one above."""
+        return yogi_loop
 
-    def coefficients(self, t: int) -> tuple[float, ...]:
-        """η; β₁, 1-β₁, 1/(1-β₁ᵗ); 1-β₂, 1/(1-β₂ᵗ); ε."""
-        beta1, beta2 = self.betas
+    @staticmethod
+    def initial_state(*, initial_accumulator: float, **_: Any) -> dict[str, float]:
+        """v₀ = 0; s₀ is the initial accumulator."""
+        return {"v": 0.0, "s": initial_accumulator}
+
+    @staticmethod
+    def coefficients(
+        t: int, *, lr: float, betas: tuple[float, float], eps: float, weight_decay: float, **_: Any
+    ) -> tuple[float, ...]:
+        """η; β₁, 1-β₁, 1/(1-β₁ᵗ); 1-β₂, 1/(1-β₂ᵗ); ε; λ."""
+        beta1, beta2 = betas
         return (
-            self.lr,
+            lr,
             beta1, 1 - beta1, 1 / (1 - beta1**t),
             1 - beta2, 1 / (1 - beta2**t),
-            self.eps,
+            eps,
+            weight_decay,
         )  # fmt: skip

@@ -37,13 +37,17 @@ def run(optimizer_class: Any, gradients: Any, start: Any = 0.0, **options: Any) 
 def run_rule(rule: Rule, optimizer: Optimizer, gradients: Any, start: Any) -> Any:
     """The same, by the rule on whole arrays in plain NumPy."""
     x = start.copy()
-    state = [np.full_like(x, value) for value in optimizer.initial_state().values()]
+    state = [np.full_like(x, value) for value in initial_state(optimizer)]
     path = []
     for t, g in enumerate(gradients, start=1):
-        coefficients = map(x.dtype.type, optimizer.coefficients(t))
+        coefficients = map(x.dtype.type, optimizer.param_groups[0].coefficients(t))
         x, *state = rule(x, g, *state, *coefficients)
         path.append(x)
     return np.array(path)
+
+
+def initial_state(optimizer: Optimizer) -> list[float]:
+    return list(optimizer.initial_state(**dict(optimizer.param_groups[0])).values())
 
 
 def reference(name: str) -> tuple[Any, Any, list[dict[str, Any]]]:
@@ -96,13 +100,13 @@ def test_compiled_loop_equals_plain_numpy_bit_for_bit_over_300_steps(
     x = Tensor(start, requires_grad=True)
     optimizer = optimizer_class([x], **options)
     plain = start.copy()
-    state = [np.full_like(plain, value) for value in optimizer.initial_state().values()]
+    state = [np.full_like(plain, value) for value in initial_state(optimizer)]
     for t in range(1, 301):
         g = (rng.standard_normal(size) * 10.0 ** rng.integers(-6, 6, size)).astype(dtype)
         g[::5] = 0
         x.grad = g
         optimizer.step()
-        result = rule(plain, g, *state, *map(dtype, optimizer.coefficients(t)))
+        result = rule(plain, g, *state, *map(dtype, optimizer.param_groups[0].coefficients(t)))
         plain, *state = result if state else (result,)
         assert plain.dtype == dtype
         assert np.array_equal(plain, x.data)
@@ -151,7 +155,7 @@ def test_yogi_with_an_initial_accumulator_of_1e_6_comes_near_optaxs_first_step()
 
 def test_yogi_invariants_of_the_second_moment() -> None:
     rng = np.random.default_rng(1)
-    c = Yogi([Tensor(0.0, True)]).coefficients(1)
+    c = Yogi([Tensor(0.0, True)]).param_groups[0].coefficients(1)
     s = np.zeros(1000)
     for _ in range(200):
         g = rng.standard_t(2, 1000) * rng.integers(0, 2, 1000)
@@ -167,7 +171,7 @@ def test_yogi_invariants_of_the_second_moment() -> None:
 def test_yogis_stationary_second_moment_is_the_chi_squared_3_median() -> None:
     """For N(0, 1) gradients: the g²-weighted median of g², 2.366, where Adam has the mean, 1."""
     rng = np.random.default_rng(2)
-    c = Yogi([Tensor(0.0, True)]).coefficients(1)
+    c = Yogi([Tensor(0.0, True)]).param_groups[0].coefficients(1)
     s, tail = np.full(2000, 2.0), []
     for t in range(12_000):
         s = yogi_rule(0.0, rng.standard_normal(2000), 0.0, s, *c)[2]
@@ -234,42 +238,42 @@ def test_a_parameter_that_got_no_gradient_keeps_its_own_step_count() -> None:
 
 
 def adam_with_eps_inside_the_root(x: Any, g: Any, v: Any, s: Any, *c: Any) -> Any:
-    lr, b1, o1, d1, b2, o2, d2, eps = c
+    lr, b1, o1, d1, b2, o2, d2, eps, _ = c
     v, s = b1 * v + o1 * g, b2 * s + o2 * g * g
     return x - lr * (v * d1) / np.sqrt(s * d2 + eps), v, s
 
 
 def adam_without_bias_correction(x: Any, g: Any, v: Any, s: Any, *c: Any) -> Any:
-    lr, b1, o1, _, b2, o2, _, eps = c
-    return adam_rule(x, g, v, s, lr, b1, o1, 1.0, b2, o2, 1.0, eps)
+    lr, b1, o1, _, b2, o2, _, eps, _ = c
+    return adam_rule(x, g, v, s, lr, b1, o1, 1.0, b2, o2, 1.0, eps, 0.0)
 
 
 def adam_with_eps_before_bias_correction(x: Any, g: Any, v: Any, s: Any, *c: Any) -> Any:
-    lr, b1, o1, d1, b2, o2, d2, eps = c
+    lr, b1, o1, d1, b2, o2, d2, eps, _ = c
     v, s = b1 * v + o1 * g, b2 * s + o2 * g * g
     return x - lr * (v * d1) / (np.sqrt(s) + eps) / np.sqrt(d2), v, s
 
 
 def adam_with_t_off_by_one(x: Any, g: Any, v: Any, s: Any, *c: Any) -> Any:
-    lr, b1, o1, d1, b2, o2, d2, eps = c
+    lr, b1, o1, d1, b2, o2, d2, eps, _ = c
     later = [1 / (1 - (1 - 1 / d) * b) for d, b in ((d1, b1), (d2, b2))]
-    return adam_rule(x, g, v, s, lr, b1, o1, later[0], b2, o2, later[1], eps)
+    return adam_rule(x, g, v, s, lr, b1, o1, later[0], b2, o2, later[1], eps, 0.0)
 
 
 def yogi_with_its_sign_flipped(x: Any, g: Any, v: Any, s: Any, *c: Any) -> Any:
-    lr, b1, o1, d1, o2, d2, eps = c
+    lr, b1, o1, d1, o2, d2, eps, _ = c
     v = b1 * v + o1 * g
     s = np.abs(s + o2 * np.sign(s - g * g) * (g * g))
     return x - lr * (v * d1) / (np.sqrt(s * d2) + eps), v, s
 
 
 def yogi_that_is_adam(x: Any, g: Any, v: Any, s: Any, *c: Any) -> Any:
-    lr, b1, o1, d1, o2, d2, eps = c
-    return adam_rule(x, g, v, s, lr, b1, o1, d1, 1 - o2, o2, d2, eps)
+    lr, b1, o1, d1, o2, d2, eps, _ = c
+    return adam_rule(x, g, v, s, lr, b1, o1, d1, 1 - o2, o2, d2, eps, 0.0)
 
 
 def yogi_with_eps_inside_the_root(x: Any, g: Any, v: Any, s: Any, *c: Any) -> Any:
-    lr, _, _, d1, _, d2, eps = c
+    lr, _, _, d1, _, d2, eps, _ = c
     _, v, s = yogi_rule(x, g, v, s, *c)
     return x - lr * (v * d1) / np.sqrt(s * d2 + eps), v, s
 

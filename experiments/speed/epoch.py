@@ -71,7 +71,8 @@ def _numpy(data: Regression, seed: int) -> Epoch:
             error = X @ w + b - y
             g_w, g_b = X.T @ error * (2 / len(X)), error.mean(axis=0) * 2
             t += 1
-            c = (LEARNING_RATE, 0.9, 0.1, 1 / (1 - 0.9**t), 0.999, 0.001, 1 / (1 - 0.999**t), 1e-8)
+            debias1, debias2 = 1 / (1 - 0.9**t), 1 / (1 - 0.999**t)
+            c = (LEARNING_RATE, 0.9, 0.1, debias1, 0.999, 0.001, debias2, 1e-8, 0.0)
             w, state[0], state[1] = adam_rule(w, g_w, state[0], state[1], *c)
             b, state[2], state[3] = adam_rule(b, g_b, state[2], state[3], *c)
 

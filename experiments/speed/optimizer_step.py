@@ -71,7 +71,7 @@ def _numpy(rule: str, x: npt.NDArray[Any], g: npt.NDArray[Any]) -> Step:
     def step() -> None:
         nonlocal x, v, s, t
         t += 1
-        x, v, s = update(x, g, v, s, *map(x.dtype.type, optimizer.coefficients(t)))
+        x, v, s = update(x, g, v, s, *map(x.dtype.type, optimizer.param_groups[0].coefficients(t)))
 
     return step
 

@@ -1,0 +1,188 @@
+"""What an optimizer knows of its parameters: which it takes, and what it remembers of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = [
+    "Parameter", "Slot", "checked_parameters", "describe_nonfinite", "fitting_gradient",
+    "flat_view", "refuse_single",
+]  # fmt: skip
+
+
+class Parameter(Protocol):
+    """What an optimizer knows of a parameter: minigrad's `Tensor` fits, and so may others."""
+
+    data: npt.NDArray[Any]
+    grad: Any
+
+
+@dataclass(slots=True, eq=False)
+class Slot:
+    """One parameter, what the optimizer remembers about it, and what fits it."""
+
+    label: str  # for messages: its place, and its name where it has one
+    name: str | None
+    parameter: Parameter
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    view: Callable[[str, Any], npt.NDArray[Any]]  # of an array, as the loop takes it
+    data: npt.NDArray[Any]  # the parameter's array when it was last looked at,
+    x: npt.NDArray[Any]  # and a view of it through which the loop updates it
+    state: dict[str, npt.NDArray[Any]]  # in the order of the loop's arguments
+    arrays: tuple[npt.NDArray[Any], ...]  # the same, without the names
+    loop: Callable[..., Any]
+    all_finite: Callable[[npt.NDArray[Any]], bool]
+    t: int = 0
+
+
+def refuse_single(params: Any) -> None:
+    """Raise if `params` is no iterable of parameters, but a parameter, or something else."""
+    if hasattr(params, "grad") or isinstance(params, np.ndarray):
+        raise TypeError("params is one tensor: give a list of parameters, e.g. [w] or [w, b]")
+    if isinstance(params, Mapping):
+        raise TypeError(
+            "params is a dict: give a list, of parameters or of groups, e.g. "
+            "[{'params': [w, b], 'lr': 0.1}]"
+        )
+    if isinstance(params, str) or not isinstance(params, Iterable):
+        raise TypeError(
+            f"params is of type {type(params).__name__}: give a list of parameters, e.g. "
+            "net.parameters() with its parentheses"
+        )
+
+
+def checked_parameters(
+    params: Iterable[Any], first: int, place_of: dict[Any, str]
+) -> list[tuple[str, str | None, Parameter]]:
+    """Return label, name and parameter for each of `params`; raise if one of them is none.
+
+    Parameters
+    ----------
+    params : iterable
+        Parameters, or pairs ``(name, parameter)``.
+    first : int
+        The place of the first of them among all parameters of the optimizer.
+    place_of : dict
+        The label of each parameter there is, by its `id`, and by where its values lie in memory;
+        those of `params` are added.
+    """
+    refuse_single(params)
+    found: list[tuple[str, str | None, Parameter]] = []
+    for i, entry in enumerate(params, start=first):
+        label, name, parameter = f"parameter {i}", None, entry
+        if isinstance(entry, tuple) and len(entry) == 2 and isinstance(entry[0], str):
+            name, parameter = entry
+            label = f"parameter {i} ({name!r})"
+        data = getattr(parameter, "data", None)
+        if not isinstance(data, np.ndarray) or not hasattr(parameter, "grad"):
+            raise TypeError(
+                f"{label} is of type {type(parameter).__name__}: accepted is a Tensor with "
+                "requires_grad=True"
+            )
+        if data.dtype not in (np.float32, np.float64):
+            raise TypeError(
+                f"{label} has dtype {data.dtype}: accepted are float32 and float64"
+                + _dtype_advice(data.dtype)
+            )
+        if not getattr(parameter, "requires_grad", True):
+            raise ValueError(
+                f"{label} has requires_grad=False and would never receive a gradient; make it "
+                "with Tensor(values, requires_grad=True)"
+            )
+        if getattr(parameter, "op", None) is not None:
+            raise ValueError(
+                f"{label} is the result of an operation, and backward() leaves gradients on "
+                "leaves only; give the tensors it was computed from"
+            )
+        if id(parameter) in place_of:
+            raise ValueError(
+                f"{label} is {place_of[id(parameter)]} again: it would be updated twice a step; "
+                "list every parameter once, in one group"
+            )
+        values = ("values at", data.__array_interface__["data"][0])
+        if data.size and values in place_of:
+            raise ValueError(
+                f"{label} shares its values with {place_of[values]}: each would update them; use "
+                "one Tensor in both places, and list it once"
+            )
+        place_of[id(parameter)] = place_of[values] = label
+        found.append((label, name, parameter))
+    if not found:
+        raise ValueError("params is empty: there is nothing to optimize (a spent generator?)")
+    return found
+
+
+def _dtype_advice(dtype: np.dtype[Any]) -> str:
+    if dtype.kind in "iub":
+        return " (a step is a fraction)"
+    if dtype == np.float16:
+        return (
+            " (Numba has no float16 on the CPU, and there ε = 1e-8 would be 0); keep the "
+            "parameter in float32, e.g. Tensor(values.astype(np.float32), requires_grad=True)"
+        )
+    return ""
+
+
+def fitting_gradient(slot: Slot, gradient: Any) -> npt.NDArray[Any]:
+    """The gradient as an array; raises if it, or an array new to the parameter, does not fit."""
+    data = slot.parameter.data
+    if data is not slot.data:
+        x = slot.view(slot.label, data)
+        if data.shape != slot.shape or data.dtype != slot.dtype:
+            raise ValueError(
+                f"{slot.label} now holds {data.dtype} values of shape {data.shape}, but the "
+                f"optimizer was made for {slot.dtype} and {slot.shape}; make a new optimizer"
+            )
+        slot.x, slot.data = x, data
+    if isinstance(gradient, np.ndarray | np.generic):
+        gradient = np.asarray(gradient)  # without a subclass; NumPy makes scalars of 0-d arrays
+    else:
+        gradient = getattr(gradient, "data", gradient)  # a Tensor, after create_graph=True
+    if not isinstance(gradient, np.ndarray) or gradient.dtype != slot.dtype:
+        given = getattr(gradient, "dtype", type(gradient).__name__)
+        raise TypeError(
+            f"the gradient of {slot.label} is of type {given}, the parameter of {slot.dtype}; "
+            "the two must be equal"
+            + (_dtype_advice(given) if isinstance(given, np.dtype) and given == "f2" else "")
+        )
+    if gradient.shape != slot.shape:
+        raise ValueError(
+            f"the gradient of {slot.label} has shape {gradient.shape}, the parameter "
+            f"{slot.shape}; the two must be equal"
+        )
+    return gradient
+
+
+def flat_view(label: str, data: Any) -> npt.NDArray[Any]:
+    """Return a flat view, through which a loop updates the array itself; raise if there is none."""
+    if type(data) is not np.ndarray:
+        raise ValueError(
+            f"{label} now holds a {type(data).__name__} instead of a NumPy array; write new values "
+            "with p.data[...] = values"
+        )
+    if not (data.flags.c_contiguous and data.flags.writeable):
+        raise ValueError(
+            f"{label} is strided, Fortran-ordered or read-only, and cannot be updated in place; "
+            "use Tensor(values, requires_grad=True), which makes a C-ordered copy, or write new "
+            "values with p.data[...] = values"
+        )
+    return data.reshape(-1)
+
+
+def describe_nonfinite(slot: Slot, g: npt.NDArray[Any]) -> str:
+    """Say where the gradient holds NaN or infinity, and what to do."""
+    g = g.ravel()
+    bad = np.flatnonzero(~np.isfinite(g))
+    where = tuple(int(i) for i in np.unravel_index(bad[0], slot.shape))
+    return (
+        f"the gradient of {slot.label} (shape {slot.shape}) holds {g[bad[0]]} at index {where}"
+        f" ({bad.size} of {g.size} elements are not finite); nothing was updated. Lower the "
+        "learning rate or look for the operation that overflows; nonfinite='skip' leaves such "
+        "steps out"
+    )
