@@ -161,9 +161,9 @@ def _open_locked(target: Path) -> tuple[Path, IO[bytes]]:
 def _remove_leftovers(target: Path) -> None:
     """Remove the temporary files of this target whose writer is no more."""
     name = re.compile(re.escape(f".{target.name}.") + r"[0-9a-f]{16}\.tmp")
-    for path in target.parent.iterdir():
-        if name.fullmatch(path.name):
-            with contextlib.suppress(OSError), path.open("rb") as file:
+    with contextlib.suppress(OSError):  # a folder may be written to and not be listed
+        for path in filter(lambda path: name.fullmatch(path.name), target.parent.iterdir()):
+            with contextlib.suppress(OSError), path.open("r+b") as file:
                 if _lock(file, wait=False):
                     path.unlink()
 

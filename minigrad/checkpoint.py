@@ -217,6 +217,7 @@ class Checkpoint:
             step = operator.index(content["step"])
             extra = rebuild(content["extra"], arrays)
             states = {name: rebuild(node, arrays) for name, node in content["parts"].items()}
+            _check_positions(states)
             if step < 0 or not isinstance(extra, dict):
                 raise ValueError(f"the step is {step!r}, the extra values {extra!r}")
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -253,3 +254,22 @@ def _set_state(part: Stateful | np.random.Generator, state: Any) -> None:
             f"it by numpy.random.Generator(numpy.random.{state['bit_generator']}(seed))"
         )
     part.bit_generator.state = state
+
+
+def _check_positions(state: Any) -> None:
+    """Raise if a bit generator, wherever it stands, would read beyond what it has drawn ahead.
+
+    NumPy takes any position, and then reads other memory, or some that is not there.
+    """
+    if isinstance(state, dict | list | tuple):
+        for entry in state.values() if isinstance(state, dict) else state:
+            _check_positions(entry)
+    match state:
+        case {"bit_generator": "MT19937" as kind, "state": {"pos": position}}:
+            ahead = 624
+        case {"bit_generator": "Philox" as kind, "buffer_pos": position}:
+            ahead = 4
+        case _:
+            return
+    if type(position) is not int or not 0 <= position <= ahead:
+        raise ValueError(f"a {kind} at position {position!r}: it has {ahead} numbers")

@@ -292,3 +292,31 @@ def test_load_says_that_a_file_is_a_checkpoint(tmp_path: Path) -> None:
     Checkpoint(tmp_path / "run.npz", model=net()).save(1)
     with pytest.raises(ValueError, match=r"run\.npz holds checkpoint\.json .*a Checkpoint saved"):
         load(tmp_path / "run.npz", net())
+
+
+@pytest.mark.parametrize("position", [-1, 625, 10**9, 1.0, None])
+@pytest.mark.parametrize("kind", [np.random.MT19937, np.random.Philox])
+@pytest.mark.parametrize("nested", [False, True])
+def test_error_a_generator_that_would_read_beyond_its_memory(
+    tmp_path: Path, kind: Any, position: Any, nested: bool
+) -> None:
+    def parts(seed: int) -> dict[str, Any]:
+        rng = np.random.Generator(kind(seed))
+        part = Part({"a": [{"rng": rng.bit_generator.state}]})
+        return {"part": part} if nested else {"part": rng}
+
+    def change(content: dict[str, Any]) -> None:
+        state = content["parts"]["part"]
+        state = state["a"][0]["rng"] if nested else state
+        if kind is np.random.MT19937:
+            state["state"]["pos"] = position
+        else:
+            state["buffer_pos"] = position
+
+    path = tmp_path / "run.npz"
+    Checkpoint(path, **parts(0)).save(1)
+    rewritten(path, change)
+    victims = parts(1)
+    with pytest.raises(ValueError, match=rf"run\.npz.*{kind.__name__} at position {position}: "):
+        Checkpoint(path, **victims).restore()
+    assert same(state_of(victims["part"]), state_of(parts(1)["part"]))
