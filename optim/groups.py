@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -51,15 +51,20 @@ class ParamGroup:
     """
 
     _optimizer: type[Optimizer]
-    _values: dict[str, Any]
     _slots: list[Slot]
+    _dtypes: set[np.dtype[Any]]
+    _values: dict[str, Any]
     _arguments: dict[str, Any]
     _sign: float
+    _loop: Any
 
     def __init__(
         self, optimizer: type[Optimizer], slots: list[Slot], values: dict[str, Any]
     ) -> None:
-        vars(self).update(_optimizer=optimizer, _slots=slots, _values={})
+        dtypes = {slot.dtype for slot in slots}
+        vars(self).update(
+            _optimizer=optimizer, _slots=slots, _dtypes=dtypes, _values={}, _loop=None
+        )
         self._set(values)
 
     @property
@@ -115,7 +120,7 @@ class ParamGroup:
                 f"{_names(after)} of each parameter; it was made to remember {_names(before)}. "
                 "Make a new optimizer"
             )
-        check_representable(self._optimizer, values, {slot.dtype for slot in self._slots})
+        check_representable(self._optimizer, values, self._dtypes)
         return values
 
     def _set(self, values: dict[str, Any]) -> None:
@@ -124,8 +129,14 @@ class ParamGroup:
         sign = -1.0 if arguments.pop("maximize") else 1.0
         vars(self).update(_values=values, _arguments=arguments, _sign=sign)
         loop = self._optimizer.loop_for(**values)
-        for slot in self._slots:
-            slot.loop = loop.version(slot.x.size) if isinstance(loop, coordinatewise) else loop
+        if loop is not self._loop:
+            vars(self).update(_loop=loop)
+            for slot in self._slots:
+                slot.loop = self._compiled(slot) if isinstance(loop, coordinatewise) else loop
+
+    def _compiled(self, slot: Slot) -> Callable[..., Any]:
+        arrays, coefficients = 2 + len(slot.arrays), len(self.coefficients(1))
+        return self._loop.compiled(slot.x.size, slot.dtype, arrays, coefficients)
 
     def _unknown(self, name: str) -> str:
         return (

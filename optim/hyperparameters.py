@@ -89,9 +89,10 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     "; did you mean 'lr'? Accepted are lr, betas"
     """
     known = list(known)
+    name = name.strip().lower()
     near = difflib.get_close_matches(name, known, n=1)
-    if not near and OTHER_NAMES.get(name.lower()) in known:
-        near = [OTHER_NAMES[name.lower()]]
+    if not near and OTHER_NAMES.get(name) in known:
+        near = [OTHER_NAMES[name]]
     suggestion = f"; did you mean {near[0]!r}? Accepted" if near else "; accepted"
     return f"{suggestion} are {', '.join(known)}"
 

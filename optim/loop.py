@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import functools
-import types
 from collections.abc import Callable, Sequence
+from types import FunctionType
 from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit, prange
+from numba import from_dtype, njit, prange, types
 from numba.extending import register_jitable
 
 __all__ = ["PARALLEL_FROM", "all_finite", "coordinatewise", "inlinable", "staggered"]
@@ -67,8 +67,34 @@ class coordinatewise:
         functools.update_wrapper(self, loop)
 
     def version(self, size: int) -> Callable[..., Any]:
-        """Return the compiled function that is meant for arrays of `size` elements."""
+        """Return the function that is meant for arrays of `size` elements."""
         return self._serial if size < PARALLEL_FROM else self._parallel
+
+    def compiled(
+        self, size: int, dtype: npt.DTypeLike, arrays: int, coefficients: int | None = None
+    ) -> Callable[..., Any]:
+        """Return the machine code of a loop, compiled now if it is not on disk.
+
+        Numba's functions look at the type of every argument to find the code that fits.  This is
+        that code itself, for ``loop(*arrays, sign, coefficients)``: a call takes 0.2 us less, and
+        checks nothing.  Numbers are converted to `dtype`.
+
+        Parameters
+        ----------
+        size : int
+            Number of elements of each array.
+        dtype : dtype
+            float32 or float64: of all arrays, which have to be flat and contiguous.
+        arrays : int
+            Number of arrays.
+        coefficients : int, optional
+            Number of coefficients; without it, the loop takes arrays only.
+        """
+        number = from_dtype(np.dtype(dtype))
+        signature = (types.Array(number, 1, "C"),) * arrays
+        if coefficients is not None:
+            signature += (number, types.UniTuple(number, coefficients))
+        return self.version(size).compile(signature)  # type: ignore[attr-defined]
 
     def __call__(self, x: npt.NDArray[Any], *arguments: Any) -> Any:
         """Run the loop on flat arrays."""
@@ -83,8 +109,8 @@ def _compiled(loop: Callable[..., Any], options: dict[str, Any]) -> Callable[...
 
 
 def _renamed(function: Callable[..., Any], name: str) -> Callable[..., Any]:
-    assert isinstance(function, types.FunctionType)
-    copy = types.FunctionType(function.__code__, function.__globals__, name)
+    assert isinstance(function, FunctionType)
+    copy = FunctionType(function.__code__, function.__globals__, name)
     copy.__qualname__ = name
     copy.__module__ = function.__module__
     return copy

@@ -31,7 +31,6 @@ __all__ = ["NonFinite", "Optimizer"]
 
 NonFinite = Literal["raise", "skip", "ignore"]
 Self = TypeVar("Self", bound="Optimizer")
-FLOAT32 = np.dtype(np.float32)
 
 
 def _accept_all(**hyperparameters: Any) -> None:
@@ -102,7 +101,7 @@ class Optimizer:
         if not any(p.kind is p.VAR_KEYWORD for p in accepted.values()):
             for name in kwargs:
                 if name not in accepted:
-                    known = [*cls.hyperparameters, "nonfinite"]
+                    known = [other for other in accepted if other not in ("self", "params")]
                     raise TypeError(
                         f"{cls.__name__} has no hyperparameter {name!r}" + did_you_mean(name, known)
                     )
@@ -186,10 +185,10 @@ class Optimizer:
 
         A step that is refused has changed no parameter and no state.
         """
-        updates: list[tuple[Slot, npt.NDArray[Any], Any, Any]] = []
+        updates: list[tuple[Slot, npt.NDArray[Any], float, tuple[float, ...]]] = []
         for group in self.param_groups:
-            t: int = -1
-            dtype = sign = coefficients = None
+            t, sign = -1, group._sign
+            coefficients: tuple[float, ...] = ()
             for slot in group._slots:
                 g = slot.parameter.grad
                 if g is None:
@@ -197,9 +196,9 @@ class Optimizer:
                 if (slot.parameter.data is not slot.data or type(g) is not np.ndarray
                         or g.shape != slot.shape or g.dtype != slot.dtype):  # fmt: skip
                     g = fitting_gradient(slot, g)
-                if slot.t != t or slot.dtype is not dtype:
-                    t, dtype = slot.t, slot.dtype
-                    sign, coefficients = _cast(group, t + 1, dtype)
+                if slot.t != t:
+                    t = slot.t
+                    coefficients = group.coefficients(t + 1)
                 updates.append((slot, g.ravel(), sign, coefficients))
         if not updates:
             raise RuntimeError(
@@ -335,17 +334,9 @@ class Optimizer:
             state=dict(zip(initial, arrays, strict=True)),
             arrays=tuple(arrays),
             loop=_no_loop,  # its group sets it
-            all_finite=all_finite.version(data.size),
+            all_finite=all_finite.compiled(data.size, data.dtype, 1),
         )
 
 
 def _no_loop(*arrays: Any) -> None:
     raise AssertionError("a slot without a group has no loop")
-
-
-def _cast(group: ParamGroup, t: int, dtype: np.dtype[Any]) -> tuple[Any, tuple[Any, ...]]:
-    """The sign and the coefficients of step t as the loop takes them, in the arrays' dtype."""
-    sign, coefficients = group._sign, group.coefficients(t)
-    if dtype == FLOAT32:
-        return np.float32(sign), tuple(map(np.float32, coefficients))
-    return sign, coefficients

@@ -1,91 +1,23 @@
-"""Record the reference numbers that the tests compare with.
+"""Record the losses of the textbook's training, for the tests to compare with.
 
 Needs PyTorch 2.13 (``pip install torch==2.13.0``), which the tests themselves do not:
 
     python tests/reference/record.py
 
-writes ``adam.json`` (PyTorch's Adam in float64), ``yogi.json`` (the textbook's Yogi equations,
-transcribed literally in plain Python floats) and ``textbook.json`` (the textbook's protocol on the
-stand-in data, trained with PyTorch in float64) beside this file.
+writes ``textbook.json`` (the textbook's protocol on the stand-in data, trained with PyTorch in
+float64) beside this file.
 """
 
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from datasets import airfoil_stand_in, minibatches
 from experiments.protocol import BATCH_SIZE, LEARNING_RATE, start
 
 HERE = Path(__file__).parent
-STEPS = 60
-
-
-def gradients() -> list[list[float]]:
-    """Gradients with sign changes, exact zeros, tiny and huge entries: one row a step."""
-    rng = np.random.default_rng(20180)
-    g = rng.standard_normal((STEPS, 8))
-    g[:, 1] = 0.0  # always zero
-    g[::3, 2] = 0.0  # now and then
-    g[:, 3] *= 1e-12
-    g[:, 4] *= 1e6
-    g[:, 5] = np.where(np.arange(STEPS) % 2, -1.0, 1.0)  # alternating
-    g[:, 6] = np.where(np.arange(STEPS) < 20, 1.0, 0.01)  # a drop, where Yogi and Adam part
-    return g.tolist()
-
-
-def record_adam() -> None:
-    """PyTorch's Adam, several hyperparameters."""
-    import torch
-
-    settings: list[dict[str, Any]] = [
-        {"lr": 1e-3, "betas": [0.9, 0.999], "eps": 1e-8},
-        {"lr": 0.01, "betas": [0.9, 0.999], "eps": 1e-6},
-        {"lr": 0.1, "betas": [0.0, 0.5], "eps": 1e-3},
-    ]
-    runs = []
-    for setting in settings:
-        x = torch.linspace(-2.0, 2.0, 8, dtype=torch.float64).requires_grad_()
-        options = {**setting, "betas": tuple(setting["betas"])}
-        optimizer = torch.optim.Adam([x], **options)
-        path = []
-        for g in gradients():
-            x.grad = torch.tensor(g, dtype=torch.float64)
-            optimizer.step()
-            path.append(x.tolist())
-        runs.append({"setting": setting, "path": path})
-    start_at = torch.linspace(-2.0, 2.0, 8, dtype=torch.float64).tolist()
-    made_with = f"torch {torch.__version__}, torch.optim.Adam"
-    write("adam.json", {"made_with": made_with, "start": start_at, "gradients": gradients(),
-                        "runs": runs})  # fmt: skip
-
-
-def record_yogi() -> None:
-    """The section's Yogi, one coordinate at a time, in plain Python floats."""
-    start_at = np.linspace(-2.0, 2.0, 8).tolist()
-    runs = []
-    for s_0 in (0.0, 1e-6, 1.0):
-        setting = {"lr": 0.01, "betas": [0.9, 0.999], "eps": 1e-3, "initial_accumulator": s_0}
-        lr, (beta1, beta2), eps = 0.01, (0.9, 0.999), 1e-3
-        x, v, s = list(start_at), [0.0] * 8, [s_0] * 8
-        path = []
-        for t, g in enumerate(gradients(), start=1):
-            for i in range(8):
-                v[i] = beta1 * v[i] + (1 - beta1) * g[i]
-                difference = g[i] ** 2 - s[i]
-                sign = (difference > 0) - (difference < 0)
-                s[i] = s[i] + (1 - beta2) * sign * g[i] ** 2
-                v_bias_corr = v[i] / (1 - beta1**t)
-                s_bias_corr = s[i] / (1 - beta2**t)
-                x[i] -= lr * v_bias_corr / (math.sqrt(s_bias_corr) + eps)
-            path.append(list(x))
-        runs.append({"setting": setting, "path": path})
-    write("yogi.json", {"made_with": "the section's equations in Python floats",
-                        "start": start_at, "gradients": gradients(), "runs": runs})  # fmt: skip
 
 
 def record_textbook() -> None:
@@ -128,6 +60,4 @@ def write(name: str, content: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    record_adam()
-    record_yogi()
     record_textbook()
