@@ -109,7 +109,7 @@ class MinibatchStream(Iterator[tuple[npt.NDArray[Any], npt.NDArray[Any]]]):
         self.X, self.y, self.batch_size, self.rng = X, y, operator.index(batch_size), rng
         self.batches_per_epoch = -(-len(X) // self.batch_size)
         self.epoch = self.position = 0
-        self._rng_before = rng.bit_generator.state  # the order was drawn in this epoch
+        self._rng_before = rng.bit_generator.state  # just before the epoch's order was drawn
         self._rest: Iterator[tuple[npt.NDArray[Any], npt.NDArray[Any]]] = iter(())
 
     def __next__(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
@@ -170,7 +170,7 @@ class MinibatchStream(Iterator[tuple[npt.NDArray[Any], npt.NDArray[Any]]]):
             generator = copy.deepcopy(self.rng)
             try:
                 generator.bit_generator.state = state[name]
-            except (KeyError, TypeError, ValueError, OverflowError) as error:
+            except (IndexError, KeyError, OverflowError, TypeError, ValueError) as error:
                 kind = type(self.rng.bit_generator).__name__
                 faults.append(f"{name} is no state of a {kind}: {error}")
             generators.append(generator)
@@ -179,11 +179,11 @@ class MinibatchStream(Iterator[tuple[npt.NDArray[Any], npt.NDArray[Any]]]):
                 "this state does not fit the stream; nothing was changed:\n  "
                 + "\n  ".join(faults)
             )
+        if state["position"] > 0:
+            epoch = minibatches(self.X, self.y, self.batch_size, generators[0])
+            self._rest = islice(epoch, state["position"], None)
         self.epoch, self.position = state["epoch"], state["position"]
         self._rng_before = copy.deepcopy(state["rng_before"])
-        if self.position > 0:
-            epoch = minibatches(self.X, self.y, self.batch_size, generators[0])
-            self._rest = islice(epoch, self.position, None)
         self.rng.bit_generator.state = state["rng"]
 
 

@@ -174,6 +174,15 @@ def test_error_a_state_that_does_not_fit_changes_nothing(
     assert same(taken(batches, 9), taken(twin, 9))
 
 
+def test_error_a_generator_state_that_is_too_short() -> None:
+    batches = stream(0, 5, np.random.MT19937)
+    state = batches.state_dict()
+    state["rng"]["state"]["key"] = state["rng"]["state"]["key"][:100]
+    with pytest.raises(ValueError, match="rng is no state of a MT19937"):
+        batches.load_state_dict(state)
+    assert same(batches.state_dict(), stream(0, 5, np.random.MT19937).state_dict())
+
+
 def test_error_a_state_that_is_none() -> None:
     with pytest.raises(ValueError, match="no state of a MinibatchStream"):
         stream().load_state_dict([1, 2])  # type: ignore[arg-type]
