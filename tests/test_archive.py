@@ -4,14 +4,16 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pytest
 from checkpoint_parts import Part, net
 from nested_states import same
 
-from minigrad import Checkpoint, save
+from minigrad import Checkpoint, archive, load, save
 
 
 def leave_a_temporary(path: Path) -> Path:
@@ -68,3 +70,43 @@ def test_the_temporary_file_of_a_living_process_is_left_alone(tmp_path: Path) ->
     assert Checkpoint(path, rng=rng).restore() == 5
     assert same(rng.bit_generator.state, np.random.default_rng(5).bit_generator.state)
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_writers_of_one_file_do_not_disturb_each_other(tmp_path: Path) -> None:
+    def write(writer: int) -> None:
+        for _ in range(15):
+            save(tmp_path / "w.npz", {"w": np.full(1000, writer)})
+            assert len(np.unique(load(tmp_path / "w.npz")["w"])) == 1
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, range(4)))
+    assert list(tmp_path.iterdir()) == [tmp_path / "w.npz"]
+
+
+def test_a_temporary_file_that_is_removed_before_it_is_locked_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, removed = archive._lock, []
+
+    def lock_too_late(file: IO[bytes], *, wait: bool) -> bool:
+        if not removed:
+            removed.append(Path(file.name))
+            removed[0].unlink()
+        return lock(file, wait=wait)
+
+    monkeypatch.setattr(archive, "_lock", lock_too_late)
+    save(tmp_path / "w.npz", {"w": np.ones(2)})
+    assert removed
+    np.testing.assert_array_equal(load(tmp_path / "w.npz")["w"], [1.0, 1.0])
+    assert list(tmp_path.iterdir()) == [tmp_path / "w.npz"]
+
+
+def test_where_nothing_can_be_locked_files_are_written_and_none_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "run.npz"
+    left = leave_a_temporary(path)
+    monkeypatch.setattr(archive, "fcntl", None)
+    save(path, {"w": np.ones(2)})
+    np.testing.assert_array_equal(load(path)["w"], [1.0, 1.0])
+    assert set(tmp_path.iterdir()) == {path, left}
