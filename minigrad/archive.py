@@ -76,10 +76,9 @@ def write_archive(
     with _temporary(target) as file:
         with zipfile.ZipFile(file, "w") as archive:
             for name, text in (texts or {}).items():
-                archive.writestr(zipfile.ZipInfo(name), text)
+                archive.writestr(zipfile.ZipInfo(name), text)  # a plain name would add the time
             for name, array in arrays.items():
-                entry = zipfile.ZipInfo(f"{name}.npy")
-                with archive.open(entry, "w", force_zip64=True) as member:
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                     npy.write_array(member, array, allow_pickle=False)
         file.flush()
         os.fsync(file.fileno())  # else the name may reach the disk before the content

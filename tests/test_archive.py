@@ -86,7 +86,8 @@ def test_writers_of_one_file_do_not_disturb_each_other(tmp_path: Path) -> None:
 def test_a_temporary_file_that_is_removed_before_it_is_locked_is_made_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lock, removed = archive._lock, []
+    lock = archive._lock
+    removed: list[Path] = []
 
     def lock_too_late(file: IO[bytes], *, wait: bool) -> bool:
         if not removed:
