@@ -15,8 +15,10 @@ EXPERIMENTS = {
     "adam": "the section's Adam, from scratch and concise, on the airfoil data",
     "yogi": "the section's Yogi on the same batches",
     "speed": "how fast: an epoch, models and optimizer steps, against other libraries",
+    "schedules": "every learning rate schedule, as a table and a picture; no training",
 }
 SECTION = ("adam", "yogi")
+WITH_FIGURE = (*SECTION, "schedules")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -24,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     if arguments.list:
         for name, summary in EXPERIMENTS.items():
-            print(f"{name:8}{summary}")
+            print(f"{name:11}{summary}")
         return 0
     names = arguments.names or list(SECTION)
     unknown = [name for name in names if name not in EXPERIMENTS]
@@ -48,11 +50,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(names: list[str], arguments: argparse.Namespace) -> None:
     section = [name for name in names if name in SECTION]
-    if section:
+    if not arguments.show and any(name in WITH_FIGURE for name in names):
         import matplotlib as mpl
 
-        if not arguments.show:
-            mpl.use("agg")
+        mpl.use("agg")
+    if section:
         from experiments.report import report
 
         found = {name: importlib.import_module(f"experiments.{name}") for name in section}
@@ -64,6 +66,10 @@ def _run(names: list[str], arguments: argparse.Namespace) -> None:
         from experiments.speed.table import speed_table
 
         speed_table(airfoil(arguments.data), arguments.seed)
+    if "schedules" in names:
+        from experiments.schedules import picture
+
+        picture(arguments.out, show=arguments.show)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -15,7 +15,7 @@ from datasets import Regression
 from experiments import RESULTS
 from experiments.protocol import Curve, Experiment, least_squares_loss
 
-__all__ = ["draw", "in_notebook", "prepare_folder", "report", "save"]
+__all__ = ["draw", "in_notebook", "prepare_folder", "report", "save", "show_figures"]
 
 
 def report(
@@ -78,10 +78,8 @@ def report(
             print("\ninterrupted: only finished methods are drawn")
             save(draw(curves, floor, data.source), folder / f"{name}-interrupted.png")
         raise
-    if show and plt.get_backend().lower() == "agg":
-        print("there is no display to show it on; open the file")
-    elif show:
-        plt.show()
+    if show:
+        show_figures()
     plt.close("all")
     return curves
 
@@ -89,6 +87,14 @@ def report(
 def in_notebook() -> bool:
     """Whether this runs in IPython or Jupyter, where a figure can be shown beside its cell."""
     return "IPython" in sys.modules
+
+
+def show_figures() -> None:
+    """Open all figures in windows, or in the notebook; say so where there is no display."""
+    if plt.get_backend().lower() == "agg":
+        print("there is no display to show it on; open the file")
+    else:
+        plt.show()
 
 
 def draw(curves: Sequence[Curve], floor: float, source: str) -> Figure:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 import math
 import numbers
 from collections.abc import Iterable
@@ -11,8 +12,9 @@ from typing import Any
 import numpy as np
 
 __all__ = [
-    "check_betas", "check_choice", "check_flag", "check_fraction", "check_nonnegative",
-    "check_positive", "did_you_mean",
+    "check_betas", "check_choice", "check_flag", "check_fraction", "check_increasing",
+    "check_nonnegative", "check_nonnegative_whole", "check_positive", "check_positive_whole",
+    "did_you_mean",
 ]  # fmt: skip
 
 
@@ -41,6 +43,27 @@ def check_fraction(name: str, value: Any) -> float:
     if not 0 <= number < 1:
         raise ValueError(f"{name}={value!r}: accepted is {accepted}")
     return number
+
+
+def check_nonnegative_whole(name: str, value: Any) -> int:
+    """Return `value` as an int if it is a whole number, 0 or above; else raise."""
+    return _whole(name, value, 0, "a whole number, 0 or above")
+
+
+def check_positive_whole(name: str, value: Any) -> int:
+    """Return `value` as an int if it is a whole number, 1 or above; else raise."""
+    return _whole(name, value, 1, "a whole number, 1 or above")
+
+
+def check_increasing(name: str, value: Any) -> tuple[int, ...]:
+    """Return whole numbers from 1, each above the one before, as a tuple of ints; else raise."""
+    accepted = "whole numbers from 1, each above the one before, e.g. (30, 60, 90)"
+    if not isinstance(value, tuple | list):
+        raise TypeError(f"{name}={value!r}: accepted are {accepted}")
+    steps = tuple(check_positive_whole(f"{name}[{i}]", step) for i, step in enumerate(value))
+    if not steps or any(b <= a for a, b in itertools.pairwise(steps)):
+        raise ValueError(f"{name}={value!r}: accepted are {accepted}")
+    return steps
 
 
 def check_betas(name: str, value: Any) -> tuple[float, float]:
@@ -106,3 +129,13 @@ def _number(name: str, value: Any, accepted: str) -> float:
         return float(value)
     except OverflowError:
         return math.inf
+
+
+def _whole(name: str, value: Any, least: int, accepted: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise TypeError(
+            f"{name}={value!r} is of type {type(value).__name__}: accepted is {accepted}"
+        )
+    if value < least:
+        raise ValueError(f"{name}={value!r}: accepted is {accepted}")
+    return int(value)
