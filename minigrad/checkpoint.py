@@ -50,7 +50,8 @@ class Checkpoint:
     path : path
         The file, by custom with the suffix ``.npz``.
     **parts : object with ``state_dict`` and ``load_state_dict``, or numpy.random.Generator
-        What belongs to the run, under names of your choice; the file keeps these names.
+        What belongs to the run, under names of your choice, which the file keeps.  They are
+        restored in this order; give a schedule after the optimizer whose rate it sets.
 
     Attributes
     ----------
@@ -176,19 +177,20 @@ class Checkpoint:
         except FileNotFoundError:
             return 0
         step, extra, states = self._parsed(arrays, texts)
-        before: dict[str, Any] = {}
+        before = {name: _state(part) for name, part in self.parts.items()}
+        loaded = []
         try:
             for name, part in self.parts.items():
-                before[name] = _state(part)
+                loaded.append(name)
                 _set_state(part, states[name])
         except BaseException as error:
-            for changed, state in before.items():
-                _set_state(self.parts[changed], state)
+            for name in reversed(loaded):  # a schedule, which sets a rate, before its optimizer
+                _set_state(self.parts[name], before[name])
             if not isinstance(error, Exception):
                 raise  # Ctrl-C
             raise ValueError(
-                f"{self.path}: the state of {name!r} does not fit; nothing was changed in any "
-                f"part\n{error or type(error).__name__}"
+                f"{self.path}: the state of {loaded[-1]!r} does not fit; nothing was changed in "
+                f"any part\n{error or type(error).__name__}"
             ) from error
         self.extra = extra
         return step

@@ -14,6 +14,8 @@ from checkpoint_parts import Part, net, state_of
 from nested_states import same
 
 from minigrad import Checkpoint, Tensor, load, nn, save
+from optim import Adam
+from optim.schedules import Cosine, Scheduler
 
 
 class Picky(Part):
@@ -237,6 +239,20 @@ def test_error_another_architecture_wherever_the_model_stands(
         Checkpoint(tmp_path / "run.npz", **victims).restore()
     for name, part in parts(1, 5).items():
         assert same(state_of(victims[name]), state_of(part)), name
+
+
+def test_a_rate_set_by_hand_survives_a_file_that_does_not_fit(tmp_path: Path) -> None:
+    def parts(last: Any) -> dict[str, Any]:
+        optimizer = Adam(net().parameters())
+        schedule = Scheduler(optimizer, Cosine(lr=0.5, steps=10))
+        return {"optimizer": optimizer, "schedule": schedule, "last": Picky(last)}
+
+    Checkpoint(tmp_path / "run.npz", **parts("unwanted")).save(1)
+    victims = parts({})
+    victims["optimizer"].lr = 0.125
+    with pytest.raises(ValueError, match="the state of 'last' does not fit"):
+        Checkpoint(tmp_path / "run.npz", **victims).restore()
+    assert victims["optimizer"].lr == 0.125
 
 
 class Interrupting(Part):

@@ -19,6 +19,7 @@ from numpy.lib import format as npy
 from datasets import MinibatchStream
 from minigrad import Checkpoint, mse_loss, nn
 from optim import Adam
+from optim.schedules import Cosine, Scheduler
 
 STEPS = 40  # of 7 in an epoch: a small last batch, and the end in the middle of the sixth
 
@@ -35,11 +36,13 @@ class Run:
             nn.Linear(8, 32, rng=rng), nn.BatchNorm1d(32), nn.Tanh(), nn.Dropout(0.2, rng=rng),
             nn.Linear(32, 1, rng=rng),
         )  # fmt: skip
-        self.optimizer = Adam(self.net.named_parameters(), lr=0.01)
+        decayed, others = self.net.parameters()[:1], self.net.parameters()[1:]
+        self.optimizer = Adam([{"params": decayed, "weight_decay": 0.01}, {"params": others}])
+        self.schedule = Scheduler(self.optimizer, Cosine(lr=0.01, steps=STEPS))
         self.batches = MinibatchStream(X, y, 8, np.random.Generator(np.random.MT19937(1)))
         self.parts: dict[str, Any] = {
-            "model": self.net, "optimizer": self.optimizer, "rng": self.rng,
-            "batches": self.batches,
+            "model": self.net, "optimizer": self.optimizer, "schedule": self.schedule,
+            "rng": self.rng, "batches": self.batches,
         }  # fmt: skip
         saved = dict(self.parts)
         if mistake.startswith("forget "):
@@ -59,6 +62,7 @@ class Run:
             loss = mse_loss(self.net(X), y)
             loss.backward()
             self.optimizer.step()
+            self.schedule.step()
             losses.append(loss.item())
             self.checkpoint.save(step + 1, losses=losses)
 
@@ -107,9 +111,14 @@ def writer(mistake: str) -> Iterator[None]:
 
 
 def train_until_killed(path: Path, mistake: str, connection: Any) -> None:
-    """Train, and say when each step begins; what runs in a process of its own."""
+    """Train, and ask before each step; what runs in a process of its own."""
+
+    def ask(step: int) -> None:
+        connection.send(step)
+        connection.recv()
+
     with writer(mistake):
-        Run(path, mistake).train(lambda step: connection.send(step))
+        Run(path, mistake).train(ask)
     connection.recv()  # which never comes: a kill may be late
 
 
