@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 __all__ = [
     "Parameter", "Slot", "checked_parameters", "describe_nonfinite", "fitting_gradient",
-    "flat_view", "refuse_single",
+    "flat_view", "gradient_array", "refuse_single", "where_nonfinite",
 ]  # fmt: skip
 
 
@@ -140,21 +140,28 @@ def fitting_gradient(slot: Slot, gradient: Any) -> npt.NDArray[Any]:
                 f"optimizer was made for {slot.dtype} and {slot.shape}; make a new optimizer"
             )
         slot.x, slot.data = x, data
+    return gradient_array(slot.label, gradient, slot.shape, slot.dtype)
+
+
+def gradient_array(
+    label: str, gradient: Any, shape: tuple[int, ...], dtype: np.dtype[Any]
+) -> npt.NDArray[Any]:
+    """Return a gradient as an array; raise if it has not its parameter's shape and dtype."""
     if isinstance(gradient, np.ndarray | np.generic):
         gradient = np.asarray(gradient)  # without a subclass; NumPy makes scalars of 0-d arrays
     else:
         gradient = getattr(gradient, "data", gradient)  # a Tensor, after create_graph=True
-    if not isinstance(gradient, np.ndarray) or gradient.dtype != slot.dtype:
+    if not isinstance(gradient, np.ndarray) or gradient.dtype != dtype:
         given = getattr(gradient, "dtype", type(gradient).__name__)
         raise TypeError(
-            f"the gradient of {slot.label} is of type {given}, the parameter of {slot.dtype}; "
+            f"the gradient of {label} is of type {given}, the parameter of {dtype}; "
             "the two must be equal"
             + (_dtype_advice(given) if isinstance(given, np.dtype) and given == "f2" else "")
         )
-    if gradient.shape != slot.shape:
+    if gradient.shape != shape:
         raise ValueError(
-            f"the gradient of {slot.label} has shape {gradient.shape}, the parameter "
-            f"{slot.shape}; the two must be equal"
+            f"the gradient of {label} has shape {gradient.shape}, the parameter "
+            f"{shape}; the two must be equal"
         )
     return gradient
 
@@ -177,12 +184,18 @@ def flat_view(label: str, data: Any) -> npt.NDArray[Any]:
 
 def describe_nonfinite(slot: Slot, g: npt.NDArray[Any]) -> str:
     """Say where the gradient holds NaN or infinity, and what to do."""
-    g = g.ravel()
-    bad = np.flatnonzero(~np.isfinite(g))
-    where = tuple(int(i) for i in np.unravel_index(bad[0], slot.shape))
     return (
-        f"the gradient of {slot.label} (shape {slot.shape}) holds {g[bad[0]]} at index {where}"
-        f" ({bad.size} of {g.size} elements are not finite); nothing was updated. Lower the "
+        f"{where_nonfinite(slot.label, g.reshape(slot.shape))}; nothing was updated. Lower the "
         "learning rate or look for the operation that overflows; nonfinite='skip' leaves such "
         "steps out"
+    )
+
+
+def where_nonfinite(label: str, gradient: npt.NDArray[Any]) -> str:
+    """Say which elements of a gradient are NaN or infinite."""
+    bad = np.argwhere(~np.isfinite(gradient))
+    index = tuple(bad[0].tolist())
+    return (
+        f"the gradient of {label} (shape {gradient.shape}) holds {gradient[index]} at index "
+        f"{index} ({len(bad)} of {gradient.size} elements are not finite)"
     )
