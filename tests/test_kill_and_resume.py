@@ -29,7 +29,6 @@ SCRIPT = Path(__file__).with_name("training_to_kill.py")
 class Uninterrupted(NamedTuple):
     state: dict[str, Any]
     content: bytes  # of the checkpoint at the end
-    step_time: float  # in seconds
 
 
 class Kill(NamedTuple):
@@ -45,12 +44,9 @@ class Kill(NamedTuple):
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Uninterrupted:
     folder = tmp_path_factory.mktemp("uninterrupted")
-    Run(folder / "first.npz").train()  # whatever a first run compiles
-    run, times = Run(folder / "run.npz"), []
-    run.train(lambda step: times.append(time.perf_counter()))
-    return Uninterrupted(
-        run.state(), (folder / "run.npz").read_bytes(), float(np.median(np.diff(times)))
-    )
+    run = Run(folder / "run.npz")
+    run.train()
+    return Uninterrupted(run.state(), (folder / "run.npz").read_bytes())
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -63,16 +59,19 @@ def _server() -> Iterator[None]:
         yield
 
 
-def kill(path: Path, mistake: str, step: int, delay: float) -> None:
-    """Start a run and kill it in a step, as many seconds after the step begins."""
+def kill(path: Path, mistake: str, step: int, fraction: float) -> None:
+    """Start a run and kill it in a step, at a fraction of the time that its steps take."""
     ours, theirs = CONTEXT.Pipe()
     process = CONTEXT.Process(target=train_until_killed, args=(path, mistake, theirs), daemon=True)
     process.start()
     theirs.close()
+    times = []
     while ours.recv() < step:
+        times.append(time.perf_counter())
         ours.send("go on")
+    times.append(time.perf_counter())
     ours.send("go on")
-    time.sleep(delay)
+    time.sleep(fraction * (np.median(np.diff(times)) if len(times) > 1 else 0.005))
     process.kill()
     process.join()
     ours.close()
@@ -86,12 +85,12 @@ def kills(
     rng = np.random.default_rng(seed)
     # A step in each of `count` equal parts of the training, which spreads them over all of it.
     steps = ((np.arange(count) + rng.random(count)) / count * STEPS).astype(int)
-    delays = rng.random(count) * uninterrupted.step_time
+    fractions = rng.random(count)
     for i in range(count):
         path = folder / str(i) / "run.npz"
         path.parent.mkdir()
         during = int(steps[i])
-        kill(path, mistake, during, float(delays[i]))
+        kill(path, mistake, during, float(fractions[i]))
         in_a_write = any(file != path for file in path.parent.iterdir())
         run = Run(path, mistake)
         try:
@@ -125,7 +124,7 @@ def test_a_run_killed_again_and_again_and_resumed_in_a_fresh_interpreter_ends_bi
 ) -> None:
     path = tmp_path / "run.npz"
     for step in (9, 17, 31):
-        kill(path, "", step, 0.5 * uninterrupted.step_time)
+        kill(path, "", step, 0.5)
     subprocess.run([sys.executable, SCRIPT, path], check=True, timeout=120)
     assert path.read_bytes() == uninterrupted.content
     assert list(tmp_path.iterdir()) == [path]
@@ -136,8 +135,8 @@ def test_a_run_killed_again_and_again_and_resumed_in_a_fresh_interpreter_ends_bi
 
 @pytest.mark.parametrize(
     "mistake",
-    ["forget model", "forget optimizer", "forget schedule", "forget rng", "forget batches",
-     "Adam's t"],
+    ["forget model", "forget optimizer", "forget schedule", "forget ema", "forget rng",
+     "forget batches", "Adam's t"],
 )  # fmt: skip
 def test_what_a_checkpoint_forgets_is_noticed_after_one_kill(
     tmp_path: Path, uninterrupted: Uninterrupted, mistake: str

@@ -18,14 +18,14 @@ from numpy.lib import format as npy
 
 from datasets import MinibatchStream
 from minigrad import Checkpoint, mse_loss, nn
-from optim import Adam
+from optim import Adam, ExponentialMovingAverage
 from optim.schedules import Cosine, Scheduler
 
 STEPS = 40  # of 7 in an epoch: a small last batch, and the end in the middle of the sixth
 
 
 class Run:
-    """A network with dropout and all that it is trained by."""
+    """A network with dropout, and all that takes part in its training."""
 
     def __init__(self, path: Path, mistake: str = "") -> None:
         rng = np.random.default_rng(0)
@@ -39,10 +39,11 @@ class Run:
         decayed, others = self.net.parameters()[:1], self.net.parameters()[1:]
         self.optimizer = Adam([{"params": decayed, "weight_decay": 0.01}, {"params": others}])
         self.schedule = Scheduler(self.optimizer, Cosine(lr=0.01, steps=STEPS))
+        self.ema = ExponentialMovingAverage(self.net.parameters(), decay=0.9)
         self.batches = MinibatchStream(X, y, 8, np.random.Generator(np.random.MT19937(1)))
         self.parts: dict[str, Any] = {
             "model": self.net, "optimizer": self.optimizer, "schedule": self.schedule,
-            "rng": self.rng, "batches": self.batches,
+            "ema": self.ema, "rng": self.rng, "batches": self.batches,
         }  # fmt: skip
         saved = dict(self.parts)
         if mistake.startswith("forget "):
@@ -63,6 +64,7 @@ class Run:
             loss.backward()
             self.optimizer.step()
             self.schedule.step()
+            self.ema.update()
             losses.append(loss.item())
             self.checkpoint.save(step + 1, losses=losses)
 
