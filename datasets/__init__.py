@@ -5,13 +5,14 @@
 """
 
 from datasets.airfoil import AIRFOIL, STAND_IN, Regression, airfoil, airfoil_stand_in
-from datasets.minibatches import minibatches
+from datasets.minibatches import MinibatchStream, minibatches
 from datasets.source import DataError, Source, cache_folder
 
 __all__ = [
     "SOURCES",
     "STAND_IN",
     "DataError",
+    "MinibatchStream",
     "Regression",
     "Source",
     "airfoil",

@@ -7,8 +7,9 @@ Around it:
 
 - what rows are made of where they take more than a line: `linear_maps`, `reductions`,
   `linear_algebra`, `einstein`; NumPy's functions that are made of rows: `compositions`, `methods`;
-- `functional` and `nn` (losses and layers), `kernels` (compiled loops for large ones), `saving`
-  (one file, no pickle);
+- `functional` and `nn` (losses and layers), `kernels` (compiled loops for large ones);
+- `saving` (arrays in one file) and `checkpoint` (all that training needs), with `archive` (a file
+  that is whole or not there, no pickle) and `states` (nested states as text and arrays);
 - `transforms` (functions in, derivatives out), with `pullback` (what they are made of), `trees` and
   `arguments` (what they accept); `gradcheck` (derivatives by differences, to check all of it);
 - `recording` (`no_grad`), `anomaly` (where a NaN comes from), `drawing` (the graph, to look at);
@@ -16,10 +17,13 @@ Around it:
   `memory` (what the C library does with what is free).
 """
 
+__version__ = "0.1.0"
+
 from minigrad.tensor import Tensor  # isort: skip  first, because the table needs it
 from minigrad import compositions, functional, nn
 from minigrad.anomaly import detect_anomaly
 from minigrad.backward import backpropagate
+from minigrad.checkpoint import Checkpoint
 from minigrad.drawing import draw_graph
 from minigrad.functional import mse_loss, squared_loss
 from minigrad.gradcheck import GradientError, check_gradients
@@ -30,6 +34,7 @@ from minigrad.saving import load, save
 from minigrad.transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 
 __all__ = [
+    "Checkpoint",
     "DataParallel",
     "GradientError",
     "Tensor",

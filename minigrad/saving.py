@@ -7,23 +7,17 @@ is no pickle in it, and none is read, so loading a file from a stranger runs no 
 from __future__ import annotations
 
 import os
-import threading
-import zipfile
 from collections.abc import Mapping
-from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numpy.lib import format as npy
 
+from minigrad.archive import check_name, read_archive, write_archive
 from minigrad.nn.module import Module
 from minigrad.primitive import bare
 
 __all__ = ["load", "save"]
-
-COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # all that numpy writes
-LONGEST_NAME = 65_535 - len(".npy")  # in bytes: a zip archive counts them with 16 bits
 
 
 def save(path: str | os.PathLike[str], state: Module | Mapping[str, npt.ArrayLike]) -> None:
@@ -62,19 +56,8 @@ def save(path: str | os.PathLike[str], state: Module | Mapping[str, npt.ArrayLik
     >>> bool(np.all(net.weight.data == twin.weight.data))
     True
     """
-    target = Path(path)
     arrays = _checked(state.state_dict() if isinstance(state, Module) else state)
-    if not target.parent.is_dir():
-        raise FileNotFoundError(f"there is no folder {target.parent} to save {target.name} in")
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.{threading.get_ident()}")
-    try:
-        with temporary.open("wb") as file:
-            _write(file, arrays)
-            file.flush()
-            os.fsync(file.fileno())  # else the name may reach the disk before the content
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_archive(path, arrays)
 
 
 def load(path: str | os.PathLike[str], module: Module | None = None) -> dict[str, npt.NDArray[Any]]:
@@ -108,8 +91,12 @@ def load(path: str | os.PathLike[str], module: Module | None = None) -> dict[str
             f"load sets the state of a Module, got a {type(module).__name__}; without a module it "
             "returns the arrays alone"
         )
-    with Path(path).open("rb") as file:
-        arrays = _read(file, path)
+    arrays, texts = read_archive(path)
+    if texts:
+        raise ValueError(
+            f"{os.fspath(path)} holds {', '.join(texts)} beside its arrays; what a Checkpoint "
+            "saved is read by its restore()"
+        )
     if module is not None:
         try:
             module.load_state_dict(arrays)
@@ -125,55 +112,11 @@ def _checked(state: Mapping[str, npt.ArrayLike]) -> dict[str, npt.NDArray[Any]]:
     for name, values in state.items():
         if not isinstance(name, str):
             raise TypeError(f"the name {name!r} is of type {type(name).__name__}, no string")
-        _check_name(name)
+        check_name(name)
         array = np.asarray(bare(values))
         if array.dtype.hasobject:
             raise TypeError(
                 f"{name} is an array of Python objects; only numbers and text can be saved"
             )
         arrays[name] = array
-    return arrays
-
-
-def _check_name(name: str) -> None:
-    if "\0" in name:
-        raise ValueError(f"the name {name!r} holds a NUL character, where a zip archive ends it")
-    try:
-        length = len(name.encode())
-    except UnicodeEncodeError as error:
-        raise ValueError(f"the name {name!r} cannot be written in UTF-8: {error.reason}") from None
-    if length > LONGEST_NAME:
-        raise ValueError(
-            f"the name {name[:20]!r}... has {length:,} bytes; a zip archive takes {LONGEST_NAME:,}"
-        )
-
-
-def _write(file: IO[bytes], arrays: dict[str, npt.NDArray[Any]]) -> None:
-    with zipfile.ZipFile(file, "w") as archive:
-        for name, array in arrays.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                npy.write_array(member, array, allow_pickle=False)
-
-
-def _read(file: IO[bytes], path: str | os.PathLike[str]) -> dict[str, npt.NDArray[Any]]:
-    arrays = {}
-    place = os.fspath(path)
-    try:
-        with zipfile.ZipFile(file) as archive:
-            for entry in archive.infolist():
-                place = f"{os.fspath(path)}, {entry.filename}"
-                if entry.compress_type not in COMPRESSIONS:
-                    raise ValueError(f"compressed by method {entry.compress_type}")
-                with archive.open(entry) as member:
-                    array = npy.read_array(member, allow_pickle=False)
-                    if member.read(1):  # else this was the end, where the checksum is compared
-                        raise ValueError("it has more bytes than its header says")
-                arrays[entry.filename.removesuffix(".npy")] = array
-    # What zipfile and the parser of headers raise for a stranger's bytes has no end: besides their
-    # own errors TypeError, IndexError, OverflowError, tokenize.TokenError, MemoryError and more.
-    except Exception as error:
-        raise ValueError(
-            f"{place}: not a whole file of arrays, as minigrad.save and numpy.savez write it "
-            f"({error or type(error).__name__})"
-        ) from error
     return arrays
