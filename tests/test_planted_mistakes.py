@@ -120,7 +120,7 @@ def is_indifferent_to_the_gradients_scale(optimizer_class: Any) -> bool:
     g = np.random.default_rng(0).standard_normal((10, 4))
     options = {"eps": 0.0} if "eps" in optimizer_class.hyperparameters else {}
     paths = [path_of(optimizer_class, np.zeros(4), factor * g, **options) for factor in (1, 2**20)]
-    return np.array_equal(*paths)
+    return bool(np.array_equal(paths[0], paths[1]))
 
 
 PATH, STEPS, SCALE = "recorded trajectories", "constant gradient", "scale of the gradient"
@@ -175,7 +175,7 @@ MISTAKES = [
             "np.sqrt(s) + eps", "np.sqrt(s + eps)", {PATH}),
     Mistake("ε in the root", "adagrad.py", "AdaGrad",
             "np.sqrt(s) + eps", "np.sqrt(s + eps)", {PATH}),
-    Mistake("ε outside the roots", "adadelta.py", "Adadelta", "np.sqrt(u + eps) / np.sqrt(s + eps)",
+    Mistake("ε outside the roots", "adadelta.py", "Adadelta", "np.sqrt((u + eps) / (s + eps))",
             "(np.sqrt(u) + eps) / (np.sqrt(s) + eps)", {PATH}),
     Mistake("ε outside the maximum", "adamax.py", "Adamax", "x - lr * v_hat / u",
             "x - lr * v_hat / (u + eps)", {PATH}),
@@ -216,7 +216,7 @@ MISTAKES = [
     Mistake("no maximum", "amsgrad.py", "AMSGrad", "np.maximum(s_max, s)", "s", {PATH}),
     # weight decay
     Mistake("decay coupled", "adamw.py", "AdamW", "x = decay * x - lr * v_hat / (np.sqrt(s_hat)",
-            "x = x - lr * (v_hat + (1 - decay) / lr * x) / (np.sqrt(s_hat)", {PATH}),
+            "x = x - lr * (v_hat + (1 - decay) / lr * x) / (np.sqrt(s_hat)", {PATH, SCALE}),
     Mistake("decays after the step", "adamw.py", "AdamW",
             "decay * x - lr * v_hat / (np.sqrt(s_hat) + eps)",
             "decay * (x - lr * v_hat / (np.sqrt(s_hat) + eps))", {PATH}),

@@ -279,8 +279,9 @@ def test_a_planted_mistake_leaves_the_recorded_trajectory(
 
 
 def test_every_optimizer_is_exported() -> None:
-    for module in pkgutil.iter_modules(optim.__path__):
-        importlib.import_module(f"optim.{module.name}")
-    for optimizer_class in Optimizer.__subclasses__():
-        assert getattr(optim, optimizer_class.__name__) is optimizer_class
-        assert optimizer_class.__name__ in optim.__all__
+    for found in pkgutil.iter_modules(optim.__path__):
+        module = importlib.import_module(f"optim.{found.name}")
+        for name, member in vars(module).items():
+            if isinstance(member, type) and issubclass(member, Optimizer):
+                assert getattr(optim, name) is member
+                assert name in optim.__all__
