@@ -5,9 +5,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from optimizers import OPTIMIZERS
 
 from datasets import airfoil_stand_in
-from experiments.speed import epoch, models, optimizer_step, table
+from experiments.speed import (
+    epoch,
+    first_use,
+    models,
+    optimizer_family,
+    optimizer_step,
+    table,
+)
 from experiments.speed.timing import interleaved, ratio
 from minigrad.functional import cross_entropy
 
@@ -25,10 +33,9 @@ def test_a_ratio_is_the_median_of_the_rounds_ratios() -> None:
     assert ratio({"a": [1.0, 2.0, 4.0], "b": [3.0, 4.0, 40.0]}, "b", "a") == 3.0
 
 
-@pytest.mark.parametrize("rule", optimizer_step.RULES)
 @pytest.mark.parametrize("dtype", optimizer_step.DTYPES)
-def test_every_step_that_can_be_timed_here_runs(rule: str, dtype: str) -> None:
-    candidates = optimizer_step.candidates(rule, 100, dtype, seed=0)
+def test_every_step_that_can_be_timed_here_runs(dtype: str) -> None:
+    candidates = optimizer_step.candidates(100, dtype, seed=0)
     assert {"minigrad", "NumPy", "stream limit"} <= set(candidates)
     for step in candidates.values():
         step()
@@ -39,16 +46,41 @@ def test_the_table_is_printed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(table, "EPOCH_ROUNDS", 1)
+    monkeypatch.setattr(table, "family_tables", lambda seed: None)
     monkeypatch.setattr(table, "STEP_ROUNDS", {10: 1})
     monkeypatch.setattr(optimizer_step, "SIZES", (10,))
     monkeypatch.setattr(table, "MODEL_ROUNDS", 1)
     monkeypatch.setattr(models, "MODELS", dict(list(models.MODELS.items())[:2]))
     table.speed_table(airfoil_stand_in(), 0)
     out = capsys.readouterr().out
-    for part in ("minigrad", "gradient by hand", "One step of Yogi, 10 elements, float64",
+    for part in ("minigrad", "gradient by hand", "One step of Adam, 10 elements, float64",
                  "An MLP 64-256-256-10, batch 64"):  # fmt: skip
         assert part in out
-    assert len(re.findall(r"minigrad .* 1\.00\n", out)) == 7  # the unit of each table
+    assert len(re.findall(r"minigrad .* 1\.00\n", out)) == 5  # the unit of each table
+
+
+def test_the_familys_tables_have_every_optimizer(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(optimizer_family, "LARGE", 50)
+    monkeypatch.setattr(optimizer_family, "MANY", 3)
+    monkeypatch.setattr(optimizer_family, "SMALL", 5)
+    monkeypatch.setattr(optimizer_family, "MATRIX", 4)
+    monkeypatch.setattr(optimizer_family, "ROUNDS", {50: 1, 5: 1, 4: 1})
+    optimizer_family.family_tables(seed=0)
+    lines = capsys.readouterr().out.splitlines()
+    for variant in optimizer_family.VARIANTS:
+        rows = [line for line in lines if line.startswith(f"  {variant!s:34}")]
+        assert [row.count(" ms") for row in rows] == [1, 1, 1]
+        assert [row.count("%") for row in rows] == [1, 1, 0]
+    assert any(line.startswith("  Muon") for line in lines)
+    timed = {v.rule for v in (*optimizer_family.VARIANTS, optimizer_family.MUON)}
+    assert timed | {"AMSGrad"} == {c.__name__ for c in OPTIMIZERS}  # AMSGrad: Adam, amsgrad
+
+
+@pytest.mark.parametrize("name", [first_use.NUMBA_ALONE, *first_use.OPTIMIZERS])
+def test_a_first_use_can_be_measured(name: str) -> None:
+    assert first_use.measure(name, 10) > 0
 
 
 def variables_of(run: Any) -> dict[str, Any]:
@@ -69,12 +101,11 @@ def test_both_epochs_do_the_same_work() -> None:
     np.testing.assert_allclose(b.data, variables_of(by_hand)["b"], rtol=1e-12)
 
 
-@pytest.mark.parametrize("rule", optimizer_step.RULES)
-def test_both_steps_do_the_same_work_in_the_dtype_they_say(rule: str) -> None:
+def test_both_steps_do_the_same_work_in_the_dtype_they_say() -> None:
     for dtype in optimizer_step.DTYPES:
         x, g = np.linspace(-1, 1, 20, dtype=dtype), np.linspace(2, -1, 20, dtype=dtype)
-        ours: Any = optimizer_step._minigrad(rule, "ignore", x, g)
-        by_hand = optimizer_step._numpy(rule, x, g)
+        ours: Any = optimizer_step._minigrad("ignore", x, g)
+        by_hand = optimizer_step._numpy(x, g)
         for _ in range(3):
             ours()
             by_hand()
@@ -84,7 +115,7 @@ def test_both_steps_do_the_same_work_in_the_dtype_they_say(rule: str) -> None:
 
 
 def test_the_labels_say_what_the_steps_do() -> None:
-    candidates = optimizer_step.candidates("Adam", 10, "float32", seed=0)
+    candidates = optimizer_step.candidates(10, "float32", seed=0)
     settings = {
         name: (step.__self__.nonfinite, step.__self__._slots[0].dtype)
         for name, step in candidates.items()

@@ -1,4 +1,4 @@
-"""One optimizer step on one parameter, from ten elements to ten million."""
+"""One step of Adam on one parameter, from ten elements to ten million."""
 
 from __future__ import annotations
 
@@ -13,18 +13,16 @@ import optim
 from minigrad import Tensor
 from optim.adam import adam_rule
 from optim.loop import coordinatewise, staggered
-from optim.yogi import yogi_rule
 
-__all__ = ["DTYPES", "RULES", "SIZES", "candidates"]
+__all__ = ["DTYPES", "SIZES", "candidates"]
 
 SIZES = (10, 10**3, 10**5, 10**7)
 DTYPES = ("float32", "float64")
-RULES = ("Adam", "Yogi")
 
 Step = Callable[[], object]
 
 
-def candidates(rule: str, size: int, dtype: str, seed: int) -> dict[str, Step]:
+def candidates(size: int, dtype: str, seed: int) -> dict[str, Step]:
     """Return one step of each implementation that can be run here, each on arrays of its own."""
     rng = np.random.default_rng(seed)
 
@@ -32,9 +30,9 @@ def candidates(rule: str, size: int, dtype: str, seed: int) -> dict[str, Step]:
         return [rng.standard_normal(size, dtype=np.dtype(dtype)) for _ in range(n)]
 
     found: dict[str, Step] = {
-        "minigrad": _minigrad(rule, "ignore", *arrays(2)),
-        'with nonfinite="raise"': _minigrad(rule, "raise", *arrays(2)),
-        "NumPy": _numpy(rule, *arrays(2)),
+        "minigrad": _minigrad("ignore", *arrays(2)),
+        'with nonfinite="raise"': _minigrad("raise", *arrays(2)),
+        "NumPy": _numpy(*arrays(2)),
         "stream limit": _stream(*arrays(2)),
     }
     try:
@@ -42,36 +40,34 @@ def candidates(rule: str, size: int, dtype: str, seed: int) -> dict[str, Step]:
     except ImportError:
         pass
     else:
-        if rule == "Adam":
-            found["PyTorch foreach"] = _torch(*arrays(2), foreach=True)
-            found["PyTorch fused"] = _torch(*arrays(2), fused=True)
+        found["PyTorch foreach"] = _torch(*arrays(2), foreach=True)
+        found["PyTorch fused"] = _torch(*arrays(2), fused=True)
     try:
         import jax  # noqa: F401
         import optax  # noqa: F401
     except ImportError:
         pass
     else:
-        found["Optax, jitted"] = _optax(rule, *arrays(2))
+        found["Optax, jitted"] = _optax(*arrays(2))
     return found
 
 
-def _minigrad(rule: str, nonfinite: Any, x: npt.NDArray[Any], g: npt.NDArray[Any]) -> Step:
+def _minigrad(nonfinite: Any, x: npt.NDArray[Any], g: npt.NDArray[Any]) -> Step:
     parameter = Tensor(x, requires_grad=True)
     parameter.grad = g
-    optimizer: optim.Optimizer = getattr(optim, rule)([parameter], nonfinite=nonfinite)
-    return optimizer.step
+    return optim.Adam([parameter], nonfinite=nonfinite).step
 
 
-def _numpy(rule: str, x: npt.NDArray[Any], g: npt.NDArray[Any]) -> Step:
-    update: Any = {"Adam": adam_rule, "Yogi": yogi_rule}[rule]
-    optimizer: optim.Optimizer = getattr(optim, rule)([Tensor(x, requires_grad=True)])
+def _numpy(x: npt.NDArray[Any], g: npt.NDArray[Any]) -> Step:
+    optimizer = optim.Adam([Tensor(x, requires_grad=True)])
     v, s = np.zeros_like(x), np.zeros_like(x)
     t = 0
 
     def step() -> None:
         nonlocal x, v, s, t
         t += 1
-        x, v, s = update(x, g, v, s, *map(x.dtype.type, optimizer.param_groups[0].coefficients(t)))
+        coefficients = optimizer.param_groups[0].coefficients(t)
+        x, v, s = adam_rule(x, g, v, s, *map(x.dtype.type, coefficients))
 
     return step
 
@@ -96,14 +92,14 @@ def _torch(x: npt.NDArray[Any], g: npt.NDArray[Any], **options: bool) -> Step:
     return torch.optim.Adam([parameter], **options).step
 
 
-def _optax(rule: str, x: npt.NDArray[Any], g: npt.NDArray[Any]) -> Step:
+def _optax(x: npt.NDArray[Any], g: npt.NDArray[Any]) -> Step:
     import functools
 
     import jax
     import optax
 
     jax.config.update("jax_enable_x64", True)  # once: switching at every step would be timed
-    optimizer = getattr(optax, rule.lower())(1e-3)
+    optimizer = optax.adam(1e-3)
     parameter, gradient = jax.numpy.asarray(x), jax.numpy.asarray(g)
     state = optimizer.init(parameter)
 
