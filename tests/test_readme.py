@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-EXCERPT, TRAINING, DRAWING = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+EXCERPT, TRAINING, DRAWING, RESUMING = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
 def test_the_excerpt_is_a_line_of_adam() -> None:
@@ -17,6 +17,32 @@ def test_the_excerpt_is_a_line_of_adam() -> None:
 def test_the_training_loop_prints_a_small_loss(capsys: pytest.CaptureFixture[str]) -> None:
     exec(TRAINING, {})
     assert float(capsys.readouterr().out) < 0.01
+
+
+def test_the_resumed_training_ends_as_if_nothing_had_happened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def at_step(step: int) -> str:
+        line = "    optimizer.zero_grad()"
+        return RESUMING.replace(line, f"    if step == {step}: kill()\n{line}")
+
+    def kill() -> None:
+        raise Killed
+
+    ends = []
+    for folder, moments in (("alone", []), ("killed", [50, 199, 730])):
+        (tmp_path / folder).mkdir()
+        monkeypatch.chdir(tmp_path / folder)
+        for moment in moments:
+            with pytest.raises(Killed):
+                exec(at_step(moment), {"kill": kill})
+        exec(RESUMING, {})
+        ends.append((Path("run.npz").read_bytes(), capsys.readouterr().out))
+    assert ends[0] == ends[1]
+    assert float(ends[0][1]) < 0.05
 
 
 def test_the_drawing_is_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
