@@ -121,3 +121,9 @@ class AMSGrad(Adam):
             params, lr, betas, eps, weight_decay,
             amsgrad=True, maximize=maximize, nonfinite=nonfinite,
         )  # fmt: skip
+
+    @staticmethod
+    def check_together(*, amsgrad: bool, **_: Any) -> None:
+        """Without the maximum it would be Adam."""
+        if not amsgrad:
+            raise ValueError("amsgrad=False: AMSGrad has only True; Adam is the rule without it")

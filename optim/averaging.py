@@ -31,17 +31,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from numba import prange
 
-from optim.hyperparameters import check_fraction
+from optim.hyperparameters import check_fraction, refuse_misspelt
 from optim.loop import coordinatewise, inlinable
 from optim.parameters import Parameter, checked_parameters
 
 __all__ = ["ExponentialMovingAverage", "averaging_rule"]
+
+Self = TypeVar("Self", bound="ExponentialMovingAverage")
 
 
 @inlinable
@@ -117,12 +119,17 @@ class ExponentialMovingAverage:
     2.0
     """
 
+    def __new__(cls: type[Self], *args: Any, **kwargs: Any) -> Self:
+        """Refuse a misspelt keyword with a suggestion, which Python's own message lacks."""
+        refuse_misspelt(cls, kwargs)
+        return super().__new__(cls)
+
     def __init__(self, params: Iterable[Any], decay: float = 0.999) -> None:
         self.decay = decay
         self._swapped = False
         self._slots = [
             _Slot(label, p, p.data.shape, p.data.dtype, np.array(p.data, np.float64).ravel())
-            for label, _, p in checked_parameters(params, 0, {})
+            for label, _, p in checked_parameters(params)
         ]
 
     @property

@@ -214,7 +214,7 @@ def _gradients(params: Iterable[Any], caller: str) -> tuple[list[Any], Found]:
     entries = list(params)
     parameters = [entry[1] if _named(entry) else entry for entry in entries]
     if len(set(map(id, parameters))) < len(parameters):
-        checked_parameters(entries, 0, {})  # says which is there twice
+        checked_parameters(entries)  # says which is there twice
     found: Found = []
     for i, parameter in enumerate(parameters):
         g = getattr(parameter, "grad", parameters)
@@ -224,7 +224,7 @@ def _gradients(params: Iterable[Any], caller: str) -> tuple[list[Any], Found]:
         if (type(g) is not np.ndarray or type(data) is not np.ndarray or g is data
                 or g.dtype is not data.dtype or g.shape != data.shape
                 or g.dtype not in FLOATS):  # fmt: skip
-            label = checked_parameters([entries[i]], i, {})[0][0]
+            label = checked_parameters([entries[i]], first=i)[0][0]
             g = gradient_array(label, g, data.shape, data.dtype).view()
         found.append((i, parameter, g))
     if not found:
@@ -268,7 +268,7 @@ def _norm(gradients: list[npt.NDArray[Any]]) -> tuple[float, float]:
 def _largest(gradients: list[npt.NDArray[Any]]) -> float:
     """Return the largest magnitude of an element; NaN if there is one."""
     extremes = [(np.max(g), -np.min(g)) for g in gradients if g.size]
-    return float(np.max(np.asarray(extremes, np.float64), initial=0.0))
+    return abs(float(np.max(np.asarray(extremes, np.float64), initial=0.0)))
 
 
 def _sums(gradients: list[npt.NDArray[Any]]) -> npt.NDArray[np.float64]:

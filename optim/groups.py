@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,10 +18,13 @@ if TYPE_CHECKING:
 __all__ = ["ParamGroup"]
 
 FLOAT32_ABOVE, FLOAT32_BELOW = 2.0**-150, (2 - 2.0**-24) * 2.0**127
-"""Between these a number is neither 0 nor infinite in float32."""
+"""Between these a number is neither 0 nor infinite in float32.
+
+A learning rate may come down to 0, and schedules do; ε would then no longer keep 0/0 away.
+"""
 
 
-class ParamGroup:
+class ParamGroup(Mapping[str, Any]):
     """Parameters of an optimizer that share hyperparameters.
 
     ``optimizer.param_groups`` lists them.  Each hyperparameter is an attribute, and an item as in
@@ -29,7 +32,7 @@ class ParamGroup:
 
     Attributes
     ----------
-    params : list
+    params : tuple
         The parameters.
 
     Raises
@@ -68,17 +71,19 @@ class ParamGroup:
         self._set(values)
 
     @property
-    def params(self) -> list[Parameter]:
-        """The parameters."""
-        return [slot.parameter for slot in self._slots]
+    def params(self) -> tuple[Parameter, ...]:
+        """The parameters; an optimizer's `add_param_group` takes more."""
+        return tuple(slot.parameter for slot in self._slots)
 
     def coefficients(self, t: int) -> tuple[float, ...]:
         """Return the scalars of step t (from 1): what the loop takes after the arrays."""
         return self._optimizer.coefficients(t, **self._arguments)
 
-    def keys(self) -> Iterator[str]:
-        """Names of the hyperparameters; with ``[]``, what ``dict(group)`` needs."""
+    def __iter__(self) -> Iterator[str]:
         return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
 
     def __getitem__(self, name: str) -> Any:
         if name == "params":
@@ -107,8 +112,11 @@ class ParamGroup:
     def __repr__(self) -> str:
         return ", ".join(f"{name}={value!r}" for name, value in self._values.items())
 
-    def checked(self, changes: dict[str, Any]) -> dict[str, Any]:
-        """Return all values with some of them changed; raise if that cannot be."""
+    def checked(self, changes: dict[str, Any], *, loading: bool = False) -> dict[str, Any]:
+        """Return all values with some of them changed; raise if that cannot be.
+
+        Where the state starts may change only when a state is loaded over it.
+        """
         checks = self._optimizer.hyperparameters
         values = self._values | {k: checks[k](k, value) for k, value in changes.items()}
         self._optimizer.check_together(**values)
@@ -120,13 +128,18 @@ class ParamGroup:
                 f"{_names(after)} of each parameter; it was made to remember {_names(before)}. "
                 "Make a new optimizer"
             )
+        if before != after and not loading:
+            raise ValueError(
+                f"{_shown(changes)}: the state has started at {_shown(before)} already; make a "
+                "new optimizer"
+            )
         check_representable(self._optimizer, values, self._dtypes)
         return values
 
     def _set(self, values: dict[str, Any]) -> None:
         """Take over values that have been checked."""
         arguments = dict(values)
-        sign = -1.0 if arguments.pop("maximize") else 1.0
+        sign = -1.0 if arguments.pop("maximize", False) else 1.0
         vars(self).update(_values=values, _arguments=arguments, _sign=sign)
         loop = self._optimizer.loop_for(**values)
         if loop is not self._loop:
@@ -141,7 +154,7 @@ class ParamGroup:
     def _unknown(self, name: str) -> str:
         return (
             f"{self._optimizer.__name__} has no hyperparameter {name!r}"
-            + did_you_mean(name, self._values)
+            + did_you_mean(str(name), self._values)
         )
 
 
@@ -160,10 +173,9 @@ def check_representable(
                 f"{optimizer.__name__}({_shown(values)}) needs the number {value!r} in its first "
                 "step; choose a less extreme hyperparameter"
             )
-        if np.dtype(np.float32) in dtypes and not (
-            value == 0 or FLOAT32_ABOVE < abs(value) < FLOAT32_BELOW
-        ):
-            held = "inf" if abs(value) > 1 else "0.0"
+        vanishes = 0 < value <= FLOAT32_ABOVE and value == values.get("eps")
+        if np.dtype(np.float32) in dtypes and (vanishes or abs(value) >= FLOAT32_BELOW):
+            held = "0.0" if vanishes else "inf"
             raise ValueError(
                 f"{optimizer.__name__}({_shown(values)}) needs the number {value!r}, which is "
                 f"{held} in float32; choose a less extreme hyperparameter, or float64"

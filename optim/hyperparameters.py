@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 import itertools
 import math
 import numbers
@@ -14,7 +15,7 @@ import numpy as np
 __all__ = [
     "check_betas", "check_choice", "check_flag", "check_fraction", "check_increasing",
     "check_nonnegative", "check_nonnegative_whole", "check_numbers", "check_positive",
-    "check_positive_whole", "did_you_mean",
+    "check_positive_whole", "did_you_mean", "refuse_misspelt",
 ]  # fmt: skip
 
 
@@ -100,7 +101,7 @@ def check_flag(name: str, value: Any) -> bool:
 
 def check_choice(name: str, value: Any, choices: tuple[Any, ...]) -> Any:
     """Return `value` if it is one of `choices`; else raise."""
-    if value not in choices:
+    if not any(value is choice or (type(value) is str and value == choice) for choice in choices):
         raise ValueError(f"{name}={value!r}: accepted are {', '.join(map(repr, choices))}")
     return value
 
@@ -129,6 +130,18 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
         near = [OTHER_NAMES[name]]
     suggestion = f"; did you mean {near[0]!r}? Accepted" if near else "; accepted"
     return f"{suggestion} are {', '.join(known)}"
+
+
+def refuse_misspelt(what: type, names: Iterable[str]) -> None:
+    """Raise TypeError if one of `names` is no keyword of the class; Python's lacks a suggestion."""
+    accepted = inspect.signature(what.__init__).parameters  # type: ignore[misc]
+    if not any(p.kind is p.VAR_KEYWORD for p in accepted.values()):
+        known = [other for other in accepted if other not in ("self", "params", "optimizer")]
+        for name in names:
+            if name not in accepted:
+                raise TypeError(
+                    f"{what.__name__} has no hyperparameter {name!r}" + did_you_mean(name, known)
+                )
 
 
 def _number(name: str, value: Any, accepted: str) -> float:

@@ -104,13 +104,15 @@ class coordinatewise:
 def _compiled(loop: Callable[..., Any], options: dict[str, Any]) -> Callable[..., Any]:
     try:
         return njit(cache=True, **options)(loop)
-    except RuntimeError:  # nowhere to keep it: no folder can be written, or there is no file
+    except (RuntimeError, OSError):  # nowhere to keep it: no writable folder, or no source file
         return njit(**options)(loop)
 
 
 def _renamed(function: Callable[..., Any], name: str) -> Callable[..., Any]:
     assert isinstance(function, FunctionType)
-    copy = FunctionType(function.__code__, function.__globals__, name)
+    copy = FunctionType(
+        function.__code__, function.__globals__, name, function.__defaults__, function.__closure__
+    )
     copy.__qualname__ = name
     copy.__module__ = function.__module__
     return copy

@@ -122,7 +122,8 @@ def shape_factor(shape: tuple[int, ...], adjust_lr_fn: AdjustLR) -> float:
 def muon_step(x: Any, g: Any, v: Any, sign: Any, coefficients: Any, **choices: Any) -> None:
     """Apply `muon_rule` to a matrix, in place."""
     g, v = g.reshape(x.shape), v.reshape(x.shape)
-    x[...], v[...] = muon_rule(x, sign * g, v, *coefficients, **choices)
+    with np.errstate(all="ignore"):  # as compiled loops: a step that has begun is not stopped
+        x[...], v[...] = muon_rule(x, sign * g, v, *coefficients, **choices)
 
 
 class Muon(Optimizer):

@@ -6,7 +6,6 @@ An optimizer asks two things of a parameter: `data`, an array that it updates in
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Literal, TypeVar, get_args
 
@@ -14,7 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from optim.groups import ParamGroup, check_representable
-from optim.hyperparameters import check_choice, did_you_mean
+from optim.hyperparameters import (
+    check_choice,
+    check_nonnegative_whole,
+    did_you_mean,
+    refuse_misspelt,
+)
 from optim.loop import all_finite, coordinatewise, staggered
 from optim.parameters import (
     Parameter,
@@ -58,7 +62,7 @@ class Optimizer:
 
     Attributes
     ----------
-    param_groups : list of ParamGroup
+    param_groups : tuple of ParamGroup
         The groups; one if `params` has no dicts.
     skipped : int
         Number of steps that ``nonfinite="skip"`` has skipped.
@@ -96,24 +100,19 @@ class Optimizer:
     """``view(label, data)``: the parameter's array as the loop takes it."""
 
     def __new__(cls: type[Self], *args: Any, **kwargs: Any) -> Self:
-        """Refuse a misspelt keyword with a suggestion, which Python's own message lacks."""
-        accepted = inspect.signature(cls.__init__).parameters
-        if not any(p.kind is p.VAR_KEYWORD for p in accepted.values()):
-            for name in kwargs:
-                if name not in accepted:
-                    known = [other for other in accepted if other not in ("self", "params")]
-                    raise TypeError(
-                        f"{cls.__name__} has no hyperparameter {name!r}" + did_you_mean(name, known)
-                    )
+        """Refuse a misspelt keyword with a suggestion, and the base itself."""
+        if cls is Optimizer:
+            raise TypeError("Optimizer is the base of all and has no rule; use one, e.g. Adam")
+        refuse_misspelt(cls, kwargs)
         return super().__new__(cls)
 
     def __init__(
         self, params: Iterable[Any], nonfinite: NonFinite, **hyperparameters: Any
     ) -> None:
-        self.param_groups: list[ParamGroup] = []
+        self._groups: list[ParamGroup] = []
         self._slots: list[Slot] = []
-        self._place_of: dict[Any, str] = {}
-        self._defaults = hyperparameters
+        self._defaults = {k: self.hyperparameters[k](k, v) for k, v in hyperparameters.items()}
+        self.check_together(**self._defaults)
         self.nonfinite = nonfinite
         self.skipped = 0
         refuse_single(params)
@@ -121,6 +120,11 @@ class Optimizer:
         groups = entries if any(isinstance(e, dict) for e in entries) else [{"params": entries}]
         for group in groups:
             self.add_param_group(group)
+
+    @property
+    def param_groups(self) -> tuple[ParamGroup, ...]:
+        """The groups; `add_param_group` adds one."""
+        return tuple(self._groups)
 
     def add_param_group(self, group: Mapping[str, Any]) -> None:
         """Let the optimizer update more parameters, with hyperparameters of their own.
@@ -142,7 +146,7 @@ class Optimizer:
                 f"a parameter group is a dict like {{'params': [w, b], 'lr': 0.1}}, got a "
                 f"{type(group).__name__}; where one entry of params is a dict, all have to be"
             )
-        place = f"parameter group {len(self.param_groups)}"
+        place = f"parameter group {len(self._groups)}"
         if "params" not in group:
             raise ValueError(f"{place} has no 'params'; its keys are {', '.join(map(repr, group))}")
         values = dict(self._defaults)
@@ -158,18 +162,18 @@ class Optimizer:
         try:
             values = {name: self.hyperparameters[name](name, v) for name, v in values.items()}
             self.check_together(**values)
-            place_of = dict(self._place_of)
-            found = checked_parameters(group["params"], len(self._slots), place_of)
+            found = checked_parameters(
+                group["params"], [(slot.label, slot.parameter) for slot in self._slots]
+            )
             check_representable(type(self), values, {p.data.dtype for _, _, p in found})
         except (TypeError, ValueError) as error:
-            if self.param_groups or len(group) > 1:  # else there is one group, and no word of it
+            if self._groups or len(group) > 1:  # else there is one group, and no word of it
                 raise type(error)(f"{place}: {error}") from None
             raise
         initial = self.initial_state(**values)
         slots = [self._slot(*parameter, initial) for parameter in found]
-        self.param_groups.append(ParamGroup(type(self), slots, values))
+        self._groups.append(ParamGroup(type(self), slots, values))
         self._slots += slots
-        self._place_of = place_of
 
     def step(self) -> None:
         """Update every parameter that has a gradient.
@@ -186,7 +190,7 @@ class Optimizer:
         A step that is refused has changed no parameter and no state.
         """
         updates: list[tuple[Slot, npt.NDArray[Any], float, tuple[float, ...]]] = []
-        for group in self.param_groups:
+        for group in self._groups:
             t, sign = -1, group._sign
             coefficients: tuple[float, ...] = ()
             for slot in group._slots:
@@ -249,7 +253,9 @@ class Optimizer:
         """
         return state_of(self)
 
-    def load_state_dict(self, state: Mapping[str, Any], *, keep: Iterable[str] = ()) -> None:
+    def load_state_dict(
+        self, state: Mapping[str, Any], *, keep: str | Iterable[str] = ()
+    ) -> None:
         """Set the state to one that `state_dict` returned: the next step is then the same.
 
         Parameters
@@ -257,7 +263,7 @@ class Optimizer:
         state : mapping
             Of an optimizer of the same class, whose groups had as many parameters, with the same
             shapes, dtypes and names in the same order.
-        keep : iterable of str
+        keep : str or iterable of str
             Hyperparameters that stay as they are now, e.g. ``["lr"]`` to go on with a new learning
             rate; all others become the saved ones.
 
@@ -267,7 +273,7 @@ class Optimizer:
             If `state` or an entry is missing, unknown, of another kind, shape or dtype, or not
             accepted.  The optimizer is then unchanged.
         """
-        found = checked_state(self, state, list(keep))
+        found = checked_state(self, state, [keep] if isinstance(keep, str) else list(keep))
         for group, values in zip(self.param_groups, found.groups, strict=True):
             group._set(values)
         for slot, t, arrays in found.slots:
@@ -295,10 +301,15 @@ class Optimizer:
             return
         if name == "nonfinite":
             value = check_choice(name, value, get_args(NonFinite))
-        elif name not in ("param_groups", "skipped") and not name.startswith("_"):
+        elif name == "skipped":
+            value = check_nonnegative_whole(name, value)
+        elif name == "param_groups":
+            raise AttributeError("param_groups cannot be set; add_param_group adds a group")
+        elif not name.startswith("_"):
             known = [*self.hyperparameters, "nonfinite"]
             raise AttributeError(
                 f"{type(self).__name__} has no attribute {name!r}" + did_you_mean(name, known)
+                + "; those of a subclass of your own start with an underscore"
             )
         super().__setattr__(name, value)
 

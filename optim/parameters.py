@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.array_utils import byte_bounds
 
 __all__ = [
     "Parameter", "Slot", "checked_parameters", "describe_nonfinite", "fitting_gradient",
@@ -58,7 +60,7 @@ def refuse_single(params: Any) -> None:
 
 
 def checked_parameters(
-    params: Iterable[Any], first: int, place_of: dict[Any, str]
+    params: Iterable[Any], taken: Sequence[tuple[str, Parameter]] = (), first: int | None = None
 ) -> list[tuple[str, str | None, Parameter]]:
     """Return label, name and parameter for each of `params`; raise if one of them is none.
 
@@ -66,15 +68,15 @@ def checked_parameters(
     ----------
     params : iterable
         Parameters, or pairs ``(name, parameter)``.
-    first : int
-        The place of the first of them among all parameters of the optimizer.
-    place_of : dict
-        The label of each parameter there is, by its `id`, and by where its values lie in memory;
-        those of `params` are added.
+    taken : sequence
+        Label and parameter of those that the optimizer has already; none may come again.
+    first : int, optional
+        The place of the first of `params` in messages; by default, behind those taken.
     """
     refuse_single(params)
     found: list[tuple[str, str | None, Parameter]] = []
-    for i, entry in enumerate(params, start=first):
+    label_of = {id(parameter): label for label, parameter in taken}
+    for i, entry in enumerate(params, start=len(taken) if first is None else first):
         label, name, parameter = f"parameter {i}", None, entry
         if isinstance(entry, tuple) and len(entry) == 2 and isinstance(entry[0], str):
             name, parameter = entry
@@ -100,22 +102,28 @@ def checked_parameters(
                 f"{label} is the result of an operation, and backward() leaves gradients on "
                 "leaves only; give the tensors it was computed from"
             )
-        if id(parameter) in place_of:
+        if id(parameter) in label_of:
             raise ValueError(
-                f"{label} is {place_of[id(parameter)]} again: it would be updated twice a step; "
+                f"{label} is {label_of[id(parameter)]} again: it would be updated twice a step; "
                 "list every parameter once, in one group"
             )
-        values = ("values at", data.__array_interface__["data"][0])
-        if data.size and values in place_of:
-            raise ValueError(
-                f"{label} shares its values with {place_of[values]}: each would update them; use "
-                "one Tensor in both places, and list it once"
-            )
-        place_of[id(parameter)] = place_of[values] = label
+        label_of[id(parameter)] = label
         found.append((label, name, parameter))
     if not found:
         raise ValueError("params is empty: there is nothing to optimize (a spent generator?)")
+    _refuse_shared_values([*taken, *((label, parameter) for label, _, parameter in found)])
     return found
+
+
+def _refuse_shared_values(parameters: list[tuple[str, Parameter]]) -> None:
+    """Raise if two parameters' arrays overlap in memory."""
+    ranges = sorted((*byte_bounds(p.data), label) for label, p in parameters if p.data.size)
+    for (_, end, first), (start, _, second) in pairwise(ranges):
+        if start < end:
+            raise ValueError(
+                f"{second} shares its values with {first}: each would update them; use one Tensor "
+                "in both places, and list it once"
+            )
 
 
 def _dtype_advice(dtype: np.dtype[Any]) -> str:

@@ -58,10 +58,10 @@ def checked_state(optimizer: Optimizer, state: Any, keep: list[str]) -> CheckedS
         if name not in optimizer.hyperparameters:
             raise ValueError(
                 f"keep={keep}: {kind} has no hyperparameter {name!r}"
-                + did_you_mean(name, optimizer.hyperparameters)
+                + did_you_mean(str(name), optimizer.hyperparameters)
             )
     _check_keys("the state", state, ["optimizer", "skipped", "param_groups", "state"])
-    if state["optimizer"] != kind:
+    if not isinstance(state["optimizer"], str) or state["optimizer"] != kind:
         raise ValueError(f"this is the state of {state['optimizer']!r}, not of {kind}")
     _check_count("skipped", state["skipped"])
     groups = _checked_list("parameter group", state["param_groups"], len(optimizer.param_groups))
@@ -72,7 +72,7 @@ def checked_state(optimizer: Optimizer, state: Any, keep: list[str]) -> CheckedS
             for i, (places, saved) in enumerate(zip(_places(optimizer), groups, strict=True))
         ],
         slots=[
-            (slot, saved["steps"], _checked_slot(slot, saved))
+            (slot, *_checked_slot(slot, saved))
             for slot, saved in zip(optimizer._slots, slots, strict=True)
         ],
         skipped=state["skipped"],
@@ -91,21 +91,24 @@ def _checked_group(
     """The group's hyperparameters."""
     group, place = optimizer.param_groups[i], f"parameter group {i}"
     _check_keys(place, saved, [*optimizer.hyperparameters, "params"])
-    if saved["params"] != places:
+    if not isinstance(saved["params"], list | tuple) or list(saved["params"]) != places:
         raise ValueError(
             f"{place} had the parameters {saved['params']}, and has {places}; make the optimizer "
             "with the same groups"
         )
     try:
         changes = {k: saved[k] for k in optimizer.hyperparameters if k not in keep}
-        return group.checked(changes)
+        return group.checked(changes, loading=True)
     except (TypeError, ValueError) as error:
         raise type(error)(f"{place}: {error}") from None
 
 
-def _checked_slot(slot: Slot, saved: Any) -> dict[str, npt.NDArray[Any]]:
-    """The parameter's state arrays."""
+def _checked_slot(slot: Slot, saved: Any) -> tuple[int, dict[str, npt.NDArray[Any]]]:
+    """The parameter's number of steps, and its state arrays."""
     _check_keys(slot.label, saved, ["name", "shape", "dtype", "steps", *slot.state])
+    for key, kinds in {"name": str | None, "shape": list | tuple, "dtype": str}.items():
+        if not isinstance(saved[key], kinds):
+            raise TypeError(f"{slot.label}: {key} is of type {type(saved[key]).__name__}")
     if None not in (slot.name, saved["name"]) and slot.name != saved["name"]:
         raise ValueError(f"{slot.label} was {saved['name']!r} where the state was saved")
     _check_count(f"{slot.label}: steps", saved["steps"])
@@ -123,7 +126,7 @@ def _checked_slot(slot: Slot, saved: Any) -> dict[str, npt.NDArray[Any]]:
                 f"{slot.label}: {name} is of {array.dtype} and shape {array.shape}; it has to be "
                 f"of {slot.dtype} and {slot.shape}, as the parameter"
             )
-    return {name: saved[name] for name in slot.state}
+    return saved["steps"], {name: saved[name] for name in slot.state}
 
 
 def _check_keys(what: str, saved: Any, expected: Iterable[str]) -> None:
@@ -150,5 +153,5 @@ def _checked_list(what: str, saved: Any, expected: int) -> list[Any]:
 
 
 def _check_count(what: str, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ValueError(f"{what}={value!r}: accepted is a whole number, 0 or above")
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 2**53:
+        raise ValueError(f"{what}={value!r}: accepted is a whole number from 0 to 2**53")

@@ -6,11 +6,17 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
-from optim.hyperparameters import check_nonnegative_whole, check_positive_whole
+from optim.hyperparameters import (
+    check_nonnegative_whole,
+    check_positive_whole,
+    refuse_misspelt,
+)
 
 __all__ = ["Joined", "Schedule"]
+
+Self = TypeVar("Self", bound="Schedule")
 
 
 class Schedule(ABC):
@@ -42,6 +48,11 @@ class Schedule(ABC):
 
     checks: ClassVar[dict[str, Callable[[str, Any], Any]]] = {}
     """Name of each field and the check that it has to pass."""
+
+    def __new__(cls: type[Self], *args: Any, **kwargs: Any) -> Self:
+        """Refuse a misspelt keyword with a suggestion, which Python's own message lacks."""
+        refuse_misspelt(cls, kwargs)
+        return super().__new__(cls)
 
     def __post_init__(self) -> None:
         for name, check in self.checks.items():

@@ -169,6 +169,12 @@ class Scheduler:
 def _checked_schedules(schedule: Any) -> list[Schedule]:
     schedules = list(schedule) if isinstance(schedule, list | tuple) else [schedule]
     for entry in schedules:
+        if isinstance(entry, Schedule) and "__dataclass_params__" not in vars(type(entry)):
+            raise TypeError(
+                f"{type(entry).__name__} is no dataclass: its repr, by which a saved state knows "
+                "it again, would be another in the next process; decorate it with "
+                "@dataclass(frozen=True)"
+            )
         if not isinstance(entry, Schedule):
             raise TypeError(
                 f"schedule={entry!r} is of type {type(entry).__name__}: accepted is a schedule, or "
