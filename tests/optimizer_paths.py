@@ -36,21 +36,20 @@ def run(
 
 
 def steps(optimizer_class: Any, gradients: Any, **options: Any) -> npt.NDArray[Any]:
-    """How far one coordinate went down at each step, with η = 1."""
-    path = run(optimizer_class, np.reshape(gradients, (-1, 1)), lr=1.0, **options)
-    return -np.diff(path[:, 0], prepend=0.0)
+    """How far one coordinate goes down at each step, with η = 1.
+
+    Each step starts from 0, so that it is not rounded to the digits of a large x.
+    """
+    x = Tensor(np.zeros(1), requires_grad=True)
+    optimizer: Optimizer = optimizer_class([x], lr=1.0, **options)
+    taken = []
+    for g in gradients:
+        x.data[...] = 0
+        x.grad = np.array([g], np.float64)
+        optimizer.step()
+        taken.append(-x.item())
+    return np.array(taken)
 
 
 def normal(*shape: int, seed: int = 0) -> npt.NDArray[Any]:
     return np.random.default_rng(seed).standard_normal(shape)
-
-
-def plain_loop(rule: Callable[..., Any]) -> Callable[..., None]:
-    """The rule on whole arrays, called as an optimizer calls its compiled loop."""
-
-    def loop(x: Any, g: Any, *rest: Any) -> None:
-        *state, sign, coefficients = rest
-        for old, new in zip((x, *state), rule(x, sign * g, *state, *coefficients), strict=True):
-            old[...] = new
-
-    return loop
