@@ -22,7 +22,8 @@ that ŝ is never below ε/(1 - β₂).  Optax has a number for each place, `eps_
 outside the root: with both the same, as they are by default, it is this file's rule.  ε is 1e-16
 there, here and in the authors' code, 1e-8 in the paper.  As s is a square, 1e-8 in it counts as
 3e-3 in the denominator: do not carry Adam's ε over.  PyTorch and Keras have no AdaBelief.  Weight
-decay is coupled, as in Adam.
+decay is coupled, as in Adam, and there is no rectification; the authors' package decouples the one
+and rectifies as RAdam does, by default.
 """
 
 from __future__ import annotations
@@ -82,7 +83,8 @@ class AdaBelief(Optimizer):
     params : iterable
         Parameters, pairs ``(name, parameter)``, or groups; see `Optimizer`.
     lr : float
-        Learning rate η.
+        Learning rate η: about how far a coordinate moves in one step; further where gradients
+        are steady.
     betas : (float, float)
         β₁ and β₂, each in [0, 1).  With β₁ = 0 v is g, nothing is a surprise, and only ε limits
         the steps: it must then not be 0.
@@ -91,7 +93,7 @@ class AdaBelief(Optimizer):
     weight_decay : float
         λ of the coupled decay: λx is part of the gradient.
     maximize : bool
-        Ascend: the rule is given -g.
+        Ascend: the rule is given -g; weight decay still shrinks x.
     nonfinite : {"raise", "skip", "ignore"}
         What to do about NaN or infinity in a gradient; see `Optimizer`.
 

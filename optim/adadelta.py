@@ -5,7 +5,7 @@ gradient g, its mean square s, the step Δ and its mean square u:
 
     g_t = ∇f(x_{t-1}) + λ x_{t-1}                    weight decay, 0 by default
     s_t = ρ s_{t-1} + (1 - ρ) g_t²                   as in RMSProp
-    Δ_t = √(u_{t-1} + ε) / √(s_t + ε) · g_t          in place of a learning rate: the last steps
+    Δ_t = √(u_{t-1} + ε) / √(s_t + ε) · g_t          in place of η, the size of the last steps
     u_t = ρ u_{t-1} + (1 - ρ) Δ_t²
     x_t = x_{t-1} - η Δ_t                            all elementwise
 
@@ -43,7 +43,7 @@ def adadelta_rule(
 ) -> tuple[Any, Any, Any]:
     """One step of one coordinate, or of whole arrays; returns the new x, s and u.
 
-    One root of the quotient takes less time than the quotient of two, and rounds less.
+    √(u + ε)/√(s + ε) is computed as √((u + ε)/(s + ε)): one root takes less time, and rounds less.
 
     Examples
     --------
@@ -83,7 +83,7 @@ class Adadelta(Optimizer):
     weight_decay : float
         λ of the coupled decay: λx is part of the gradient.
     maximize : bool
-        Ascend: the rule is given -g.
+        Ascend: the rule is given -g; weight decay still shrinks x.
     nonfinite : {"raise", "skip", "ignore"}
         What to do about NaN or infinity in a gradient; see `Optimizer`.
 

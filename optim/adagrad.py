@@ -8,9 +8,9 @@ and t from 1:
     s_t = s_{t-1} + g_t²
     x_t = x_{t-1} - η_t g_t / (√s_t + ε)             all elementwise
 
-A coordinate with rare or small gradients takes long steps.  s never shrinks: under a constant
-gradient, step t is η/√t long, and after a burst of large gradients the steps stay short for ever,
-which is what RMSProp mends.
+A coordinate with rare gradients keeps a large η/√s, and small gradients move x as far as large
+ones.  s never shrinks: under a constant gradient, step t is η/√t long, and after a burst of large
+gradients the steps stay short for ever, which is what RMSProp mends.
 
 Which variant
 -------------
@@ -81,7 +81,7 @@ class AdaGrad(Optimizer):
     eps : float
         ε, 0 or above.  With 0, a coordinate whose gradients have all been 0 becomes NaN.
     maximize : bool
-        Ascend: the rule is given -g.
+        Ascend: the rule is given -g; weight decay still shrinks x.
     nonfinite : {"raise", "skip", "ignore"}
         What to do about NaN or infinity in a gradient; see `Optimizer`.
 

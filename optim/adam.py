@@ -15,12 +15,12 @@ Which variant
 ε is added outside the root, to the bias-corrected √ŝ: so do algorithm 1 of the paper, the
 textbook, PyTorch and Optax.  Keras follows the paper's section 2, which leaves the correction to
 the learning rate, η √(1-β₂ᵗ)/(1-β₁ᵗ) · v / (√s + ε̂): the same with ε = ε̂/√(1-β₂ᵗ), thus with a
-larger effective ε early on.  Defaults are η = 0.001, ε = 1e-8 here and in PyTorch; the textbook's
-from-scratch code takes ε = 1e-6, Keras 1e-7.
+larger effective ε early on.  Defaults are η = 0.001, β₁ = 0.9, β₂ = 0.999, ε = 1e-8 here and in
+PyTorch; the textbook's text has the same β and ε, its from-scratch code ε = 1e-6, Keras 1e-7.
 
 Weight decay is coupled here, as in PyTorch: λx, the gradient of ½λ|x|², is part of g, and so is
-divided by √ŝ as everything in g is.  Where the other gradients are 0, the first step is η sign(x)
-long for any λ.  `optim/adamw.py` has the decoupled form.
+divided by √ŝ as everything in g is.  Where ∇f is 0, the first step takes x towards 0 by η for any
+λ above 0: it does not matter how large.  `optim/adamw.py` has the decoupled form.
 """
 
 from __future__ import annotations
@@ -87,11 +87,11 @@ class Adam(Optimizer):
     eps : float
         ε, 0 or above.  With 0, a coordinate whose gradients have all been 0 becomes NaN.
     weight_decay : float
-        λ of the coupled decay.
+        λ of the coupled decay: λx is part of the gradient.
     amsgrad : bool
         Divide by the root of the largest s so far, as in `optim/amsgrad.py`.
     maximize : bool
-        Ascend: the rule is given -g.
+        Ascend: the rule is given -g; weight decay still shrinks x.
     nonfinite : {"raise", "skip", "ignore"}
         What to do about NaN or infinity in a gradient; see `Optimizer`.
 

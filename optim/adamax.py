@@ -16,7 +16,7 @@ step; in Adam it shows as (1 - β₂) of its square.
 Which variant
 -------------
 ε is added to |g|, inside the maximum, as in PyTorch and Optax; the paper has none, and Keras adds
-it to the denominator.  Inside, it fades with the rest of u, and never goes below ε.  η = 0.002
+it to the denominator.  Inside, it fades with the rest of u, and u never falls below ε.  η = 0.002
 here, in PyTorch and in the paper; 0.001 in Keras.
 """
 
@@ -85,7 +85,7 @@ class Adamax(Optimizer):
     weight_decay : float
         λ of the coupled decay: λx is part of the gradient.
     maximize : bool
-        Ascend: the rule is given -g.
+        Ascend: the rule is given -g; weight decay still shrinks x.
     nonfinite : {"raise", "skip", "ignore"}
         What to do about NaN or infinity in a gradient; see `Optimizer`.
 

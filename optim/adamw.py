@@ -17,11 +17,12 @@ Which variant
 -------------
 The decay is ηλ, with the learning rate as it is at this step, as in PyTorch, Keras and Optax
 (which subtracts η(... + λx): the same up to rounding).  In the paper λ is multiplied by the
-schedule, but not by η: to compare, divide its λ by the η that the schedule starts from.  λ = 0.01
+schedule, but not by η: to compare, divide its λ by the η that the schedule multiplies.  λ = 0.01
 by default here and in PyTorch, 0.004 in Keras, 1e-4 in Optax.
 
-In float32 the factor 1 - ηλ is rounded to a multiple of 6e-8, here and elsewhere: where ηλ is
-below 3e-8, for example η = λ = 1e-4, it is 1, and nothing decays.
+In float32 the factor 1 - ηλ is rounded to a multiple of 6e-8, here and in PyTorch: where ηλ is
+below 3e-8, for example η = λ = 1e-4, it is 1, and nothing decays.  In Optax's form the decay joins
+the step before it is rounded, and is lost only where the step is 0.
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ class AdamW(Optimizer):
     params : iterable
         Parameters, pairs ``(name, parameter)``, or groups; see `Optimizer`.
     lr : float
-        Learning rate η.
+        Learning rate η: about how far a coordinate moves in one step.
     betas : (float, float)
         β₁ and β₂, each in [0, 1).
     eps : float
@@ -91,7 +92,7 @@ class AdamW(Optimizer):
     weight_decay : float
         λ of the decoupled decay: each step multiplies x by 1 - ηλ.
     maximize : bool
-        Ascend: the rule is given -g; x still decays.
+        Ascend: the rule is given -g; weight decay still shrinks x.
     nonfinite : {"raise", "skip", "ignore"}
         What to do about NaN or infinity in a gradient; see `Optimizer`.
 

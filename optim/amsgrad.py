@@ -1,4 +1,4 @@
-"""AMSGrad: Adam whose step size per coordinate can only shrink.
+"""AMSGrad: Adam whose second moment never falls.
 
 Reddi, Kale & Kumar, *On the Convergence of Adam and Beyond*, ICLR 2018 (arXiv:1904.09237),
 algorithm 2.  Adam forgets a large gradient after about 1/(1 - β₂) steps, and there are problems on
@@ -14,10 +14,11 @@ While s grows, the two are the same.
 
 Which variant
 -------------
-The maximum is taken of s itself and corrected afterwards, as in PyTorch and Keras: since the
-correction 1/(1-β₂ᵗ) falls with t, a denominator may still shrink in the first steps.  Optax takes
-the maximum of ŝ, which never shrinks, but keeps the large correction of the first gradients for
-ever.  The paper has no bias correction.
+The maximum is taken of s itself and corrected afterwards, as in PyTorch and Keras.  Since the
+correction falls from 1/(1-β₂) to 1, m̂ and the denominator may still fall, for some 1/(1-β₂) steps
+and more: with β₁ = 0, after one gradient of 1 and then 0.1 for ever, steps grow from 0.14 η to η.
+Optax takes the maximum of ŝ, which never falls, but keeps the large correction of the first
+gradients for ever.  The paper has no bias correction.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def amsgrad_rule(
     lr: Any, beta1: Any, one_minus_beta1: Any, debias1: Any,
     beta2: Any, one_minus_beta2: Any, debias2: Any, eps: Any, weight_decay: Any,
 ) -> tuple[Any, Any, Any, Any]:
-    """One step of one coordinate, or of whole arrays; returns the new x, v, s and m.
+    """One step of one coordinate, or of whole arrays; returns the new x, v, s and s_max (m above).
 
     `debias1` is 1/(1 - β₁ᵗ) and `debias2` 1/(1 - β₂ᵗ).
 
@@ -59,8 +60,8 @@ def amsgrad_rule(
     s = beta2 * s + one_minus_beta2 * (g * g)
     s_max = np.maximum(s_max, s)
     v_hat = v * debias1
-    s_hat = s_max * debias2
-    x = x - lr * v_hat / (np.sqrt(s_hat) + eps)
+    m_hat = s_max * debias2
+    x = x - lr * v_hat / (np.sqrt(m_hat) + eps)
     return x, v, s, s_max
 
 
@@ -81,7 +82,7 @@ class AMSGrad(Adam):
     params : iterable
         Parameters, pairs ``(name, parameter)``, or groups; see `Optimizer`.
     lr : float
-        Learning rate η.
+        Learning rate η: about how far a coordinate moves in one step.
     betas : (float, float)
         β₁ and β₂, each in [0, 1).
     eps : float
@@ -89,7 +90,7 @@ class AMSGrad(Adam):
     weight_decay : float
         λ of the coupled decay: λx is part of the gradient.
     maximize : bool
-        Ascend: the rule is given -g.
+        Ascend: the rule is given -g; weight decay still shrinks x.
     nonfinite : {"raise", "skip", "ignore"}
         What to do about NaN or infinity in a gradient; see `Optimizer`.
 

@@ -110,9 +110,9 @@ OTHER_NAMES = {
     "alpha": "lr", "beta": "momentum", "beta1": "betas", "beta2": "betas", "beta_1": "betas",
     "beta_2": "betas", "b1": "betas", "b2": "betas", "decay": "weight_decay", "epsilon": "eps",
     "eta": "lr", "l2": "weight_decay", "learning_rate": "lr", "step_size": "lr",
-    "initial_accumulator_value": "initial_accumulator",
+    "rho": "alpha",
 }  # fmt: skip
-"""What Keras, Optax and papers call hyperparameters, and what PyTorch and this library do."""
+"""What Keras, Optax and papers call hyperparameters, and what this library does."""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -125,9 +125,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """
     known = list(known)
     name = name.strip().lower()
-    near = difflib.get_close_matches(name, known, n=1)
-    if not near and OTHER_NAMES.get(name) in known:
-        near = [OTHER_NAMES[name]]
+    other = OTHER_NAMES.get(name)
+    near = [other] if other in known else difflib.get_close_matches(name, known, n=1)
     suggestion = f"; did you mean {near[0]!r}? Accepted" if near else "; accepted"
     return f"{suggestion} are {', '.join(known)}"
 

@@ -3,9 +3,9 @@
 Chen et al., *Symbolic Discovery of Optimization Algorithms*, NeurIPS 2023 (arXiv:2302.06675),
 algorithm 2, which a program search found.  In the textbook's notation, with g_t = ∇f(x_{t-1}):
 
-    c_t = β₁ v_{t-1} + (1 - β₁) g_t                  β₁ weighs the newest gradient in the step,
+    c_t = β₁ v_{t-1} + (1 - β₁) g_t                  1 - β₁: the newest gradient in the step,
     x_t = (1 - ηλ) x_{t-1} - η sign(c_t)
-    v_t = β₂ v_{t-1} + (1 - β₂) g_t                  β₂ in what is remembered, after the step
+    v_t = β₂ v_{t-1} + (1 - β₂) g_t                  1 - β₂: in what is remembered, after it
 
 Only the sign counts: there is no second moment, hence less to read and write than in Adam, and no
 ε.  Every coordinate moves by η, unless c is exactly 0, where sign(0) = 0.  A step is thus longer
@@ -71,13 +71,13 @@ class Lion(Optimizer):
     params : iterable
         Parameters, pairs ``(name, parameter)``, or groups; see `Optimizer`.
     lr : float
-        Learning rate η: how far a coordinate moves in one step.
+        Learning rate η: how far a coordinate moves in one step, besides the decay.
     betas : (float, float)
-        β₁ and β₂, each in [0, 1).
+        β₁ (of the step) and β₂ (of what is remembered), each in [0, 1).
     weight_decay : float
         λ of the decoupled decay: each step multiplies x by 1 - ηλ.
     maximize : bool
-        Ascend: the rule is given -g; x still decays.
+        Ascend: the rule is given -g; weight decay still shrinks x.
     nonfinite : {"raise", "skip", "ignore"}
         What to do about NaN or infinity in a gradient; see `Optimizer`.
 

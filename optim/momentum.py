@@ -13,9 +13,11 @@ step is (1 - β) η g long, and step t is (1 - βᵗ) η g.
 
 Which variant
 -------------
-The textbook's section: v is a mean, so a constant gradient ends in steps of η g, whatever β is.
+The textbook's section on Adam: v is a mean, so a constant gradient ends in steps of η g, whatever
+β is.
 Polyak, PyTorch, Optax and Keras take the sum b_t = μ b_{t-1} + g_t, whose steps grow to η g/(1-μ);
-`optim/sgd.py` has it.  Since both start at 0, v = (1 - β) b, and η here is (1 - β) η there.
+`optim/sgd.py` has it.  With μ = β and both from 0, v = (1 - β) b: so lr=0.1 here takes the steps
+of lr=0.1 (1 - β) there.
 
 PyTorch's ``SGD(momentum=β, dampening=β)`` is nearly this rule, but does not dampen the first
 gradient: its b is ahead of v by βᵗ g_1.
@@ -73,7 +75,7 @@ class Momentum(Optimizer):
     weight_decay : float
         λ of the coupled decay: λx is part of the gradient.
     maximize : bool
-        Ascend: the rule is given -g.
+        Ascend: the rule is given -g; weight decay still shrinks x.
     nonfinite : {"raise", "skip", "ignore"}
         What to do about NaN or infinity in a gradient; see `Optimizer`.
 

@@ -126,19 +126,19 @@ class NAdam(Optimizer):
     params : iterable
         Parameters, pairs ``(name, parameter)``, or groups; see `Optimizer`.
     lr : float
-        Learning rate η.
+        Learning rate η: about how far a coordinate moves in one step.
     betas : (float, float)
         β₁ and β₂, each in [0, 1).
     eps : float
         ε, 0 or above.  With 0, a coordinate whose gradients have all been 0 becomes NaN.
     weight_decay : float
-        λ.
+        λ: of the coupled decay (λx is part of the gradient), or of the decoupled one.
     momentum_decay : float
         ψ, 0 or above: how fast μ goes from β₁/2 to β₁; with 0 it stays.
     decoupled_weight_decay : bool
         Multiply x by 1 - ηλ each step, instead of adding λx to the gradient.
     maximize : bool
-        Ascend: the rule is given -g; x still decays.
+        Ascend: the rule is given -g; weight decay still shrinks x.
     nonfinite : {"raise", "skip", "ignore"}
         What to do about NaN or infinity in a gradient; see `Optimizer`.
 

@@ -2,6 +2,9 @@
 
 An optimizer asks two things of a parameter: `data`, an array that it updates in place, and
 `grad`, an array of the same shape and dtype, or None.
+
+The t of the equations counts from 1, for each parameter by itself, the steps in which it had a
+gradient: so bias correction is right also for one that joins late.
 """
 
 from __future__ import annotations
@@ -133,7 +136,7 @@ class Optimizer:
         ----------
         group : mapping
             ``"params"``, as for the optimizer itself, and the hyperparameters that differ from
-            those that the optimizer was made with.
+            the optimizer's: those it was made with, or that were set on it since.
 
         Raises
         ------
@@ -228,7 +231,7 @@ class Optimizer:
             slot.parameter.grad = None
 
     def state_dict(self) -> dict[str, Any]:
-        """Return all that the next steps depend on, besides parameters and gradients, as a copy.
+        """Return what the next steps depend on, besides parameters, gradients and `nonfinite`.
 
         Returns
         -------
@@ -236,7 +239,7 @@ class Optimizer:
             ``"optimizer"``, the class's name; ``"skipped"``; ``"param_groups"``, for each group its
             hyperparameters and the places of its parameters; ``"state"``, for each parameter its
             name or None, shape, dtype, number of steps, and its state arrays.  It consists of
-            dicts, lists, strings, numbers and arrays.
+            dicts, lists, strings, numbers and arrays, which are copies.
 
         Examples
         --------

@@ -107,18 +107,18 @@ class RAdam(Optimizer):
     params : iterable
         Parameters, pairs ``(name, parameter)``, or groups; see `Optimizer`.
     lr : float
-        Learning rate η.
+        Learning rate η: once rectified, about how far a coordinate moves in one step.
     betas : (float, float)
         β₁ and β₂, each in [0, 1).  β₂ above 1 - 1e-7 leaves ρ_t, a difference of two large
         numbers, to rounding.
     eps : float
         ε, 0 or above.  With 0, a coordinate whose gradients have all been 0 becomes NaN.
     weight_decay : float
-        λ.
+        λ: of the coupled decay (λx is part of the gradient), or of the decoupled one.
     decoupled_weight_decay : bool
         Multiply x by 1 - ηλ each step, instead of adding λx to the gradient.
     maximize : bool
-        Ascend: the rule is given -g; x still decays.
+        Ascend: the rule is given -g; weight decay still shrinks x.
     nonfinite : {"raise", "skip", "ignore"}
         What to do about NaN or infinity in a gradient; see `Optimizer`.
 

@@ -25,8 +25,8 @@ Which variant
 -------------
 PyTorch's, but for the clamp below: ε = 1e-8 is added outside the root, after centering; η stands
 outside of b; α = 0.99 and η = 0.01.  Optax and Keras take α = 0.9 and √(s + ε), with ε = 1e-8 and
-1e-7, the textbook's code √(s + 1e-6).  In Optax η is inside of b, which makes a difference when η
-changes.  The textbook calls α γ.
+1e-7, the textbook's code √(s + 1e-6).  In Optax and Keras η is inside of b, which makes a
+difference when η changes.  The textbook calls α γ.
 
 s - v² is a variance, and below 0 by rounding only.  Under constant gradients it tends to 0, and in
 float32 PyTorch's root becomes NaN by step 1210 or so.  Here the variance is max(s, v²) - v²: the
@@ -175,12 +175,13 @@ class RMSProp(Optimizer):
     params : iterable
         Parameters, pairs ``(name, parameter)``, or groups; see `Optimizer`.
     lr : float
-        Learning rate η.
+        Learning rate η: about how far a coordinate moves in one step; 10 times as far in the
+        first, with the defaults.
     alpha : float
         α in [0, 1).
     eps : float
-        ε, 0 or above.  With 0, a coordinate whose gradients have all been 0 becomes NaN, and so
-        does, centered, one whose gradients have all been equal.
+        ε, 0 or above.  With 0, a coordinate whose gradients have all been 0 becomes NaN; centered,
+        one whose gradients stay equal takes ever longer steps, and may become infinite.
     weight_decay : float
         λ of the coupled decay: λx is part of the gradient.
     momentum : float
@@ -188,7 +189,7 @@ class RMSProp(Optimizer):
     centered : bool
         Divide by the root of the gradient's variance instead of its mean square.
     maximize : bool
-        Ascend: the rule is given -g.
+        Ascend: the rule is given -g; weight decay still shrinks x.
     nonfinite : {"raise", "skip", "ignore"}
         What to do about NaN or infinity in a gradient; see `Optimizer`.
 

@@ -20,8 +20,8 @@ Which variant
 -------------
 PyTorch's: b is a sum of gradients, so that a constant gradient ends in steps of η g/(1-μ), and the
 first gradient is not dampened.  Keras keeps η inside, b = μb - ηg: the same while η is constant;
-after η has changed, its velocity still holds steps of the old one.  The textbook's section writes
-momentum as a running mean, which `optim/momentum.py` has.
+after η has changed, its velocity still holds steps of the old one.  The textbook's section on Adam
+writes momentum as a running mean, which `optim/momentum.py` has.
 """
 
 from __future__ import annotations
@@ -120,11 +120,11 @@ class SGD(Optimizer):
     dampening : float
         τ in [0, 1).
     weight_decay : float
-        λ.
+        λ of the coupled decay: λx is part of the gradient.
     nesterov : bool
         Nesterov's form; needs momentum above 0 and no dampening.
     maximize : bool
-        Ascend: the rule is given -g.
+        Ascend: the rule is given -g; weight decay still shrinks x.
     nonfinite : {"raise", "skip", "ignore"}
         What to do about NaN or infinity in a gradient; see `Optimizer`.
 

@@ -11,9 +11,9 @@ In the textbook's notation; only the line of s differs from Adam:
     x_t = x_{t-1} - η v̂_t / (√ŝ_t + ε)               all elementwise
 
 Adam's line is s + (1 - β₂)(g² - s).  Where g² is far above s, Yogi adds (1 - β₂) g², which
-is *more* than Adam adds: it does not stop s from growing.  Where g² is far below s, Yogi takes away
-(1 - β₂) g² only, and Adam (1 - β₂) s: so what Yogi limits is forgetting, and after a burst of
-large gradients its steps stay small for longer.
+is *more* than Adam adds: the textbook's "only grows under large gradients" is no limit on growth.
+Where g² is far below s, Yogi takes away (1 - β₂) g² only, and Adam (1 - β₂) s: so what Yogi limits
+is forgetting, and after a burst of large gradients its steps stay small for longer.
 
 The bias correction is Adam's.  Yogi's s is no mean, though, but a count: under a constant gradient
 it grows by (1 - β₂) g² a step until it reaches g², so that a step, in units of η and with ε = 0, is
@@ -30,7 +30,8 @@ for a gradient of 0.01, in units of η, shows how far the published variants par
     0.154   TensorFlow Addons: s₀ = 1e-6, step η √(1-β₂ᵗ)/(1-β₁ᵗ) v/(√s + ε)
 
 s₀ = 1e-6 alone (``initial_accumulator=1e-6``) comes near Optax's first step.  v₀ stays at 0: with
-another value, parameters would move under zero gradients.  PyTorch has no Yogi.
+another value, parameters would move under zero gradients.  The paper starts s at the mean of g²
+over a minibatch, and has no bias correction.  PyTorch has no Yogi.
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ class Yogi(Optimizer):
     params : iterable
         Parameters, pairs ``(name, parameter)``, or groups; see `Optimizer`.
     lr : float
-        Learning rate η.
+        Learning rate η: about how far a coordinate moves in one step.
     betas : (float, float)
         β₁ and β₂, each in [0, 1).
     eps : float
@@ -102,7 +103,7 @@ class Yogi(Optimizer):
     weight_decay : float
         λ of the coupled decay: λx is part of the gradient.
     maximize : bool
-        Ascend: the rule is given -g.
+        Ascend: the rule is given -g; weight decay still shrinks x.
     nonfinite : {"raise", "skip", "ignore"}
         What to do about NaN or infinity in a gradient; see `Optimizer`.
 

@@ -10,8 +10,9 @@ import pytest
 from optimizers import OPTIMIZERS, matrix, snapshot, train
 
 from minigrad import Tensor
-from optim import SGD, Adam, Optimizer
+from optim import SGD, Adam, ExponentialMovingAverage, Optimizer
 from optim import hyperparameters as checks
+from optim.schedules import Cosine, Scheduler
 
 NUMBERS: list[Any] = [float("nan"), float("inf"), -1e-3, "0.1", None, True, 1j, [0.1]]
 BAD: dict[Any, list[Any]] = {
@@ -120,6 +121,17 @@ def test_error_misspelt_hyperparameter_suggests_the_right_one(
 def test_names_of_other_libraries_are_known(name: str, suggestion: str) -> None:
     with pytest.raises(TypeError, match=f"did you mean '{suggestion}'"):
         Adam([matrix()], **{name: 0.1})  # type: ignore[arg-type]
+
+
+def test_schedules_and_averages_suggest_the_right_name_too() -> None:
+    wrong: list[Any] = [
+        lambda: Cosine(0.1, total_steps=10),  # type: ignore[call-arg]
+        lambda: Scheduler(SGD([matrix()]), Cosine(0.1, 10), hyperparam="lr"),  # type: ignore[call-arg]
+        lambda: ExponentialMovingAverage([matrix()], deacy=0.9),  # type: ignore[call-arg]
+    ]
+    for make, name in zip(wrong, ("steps", "hyperparameter", "decay"), strict=True):
+        with pytest.raises(TypeError, match=f"did you mean '{name}'"):
+            make()
 
 
 def test_a_name_like_no_other_gets_the_list() -> None:

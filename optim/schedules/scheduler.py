@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
-from optim.hyperparameters import check_nonnegative_whole
+from optim.hyperparameters import check_nonnegative_whole, refuse_misspelt
 from optim.schedules.schedule import Schedule
 
 __all__ = ["Scheduler"]
+
+Self = TypeVar("Self", bound="Scheduler")
 
 
 class _Group(Protocol):
@@ -71,6 +73,11 @@ class Scheduler:
     >>> scheduler.t, scheduler.last
     (50, [0.1])
     """
+
+    def __new__(cls: type[Self], *args: Any, **kwargs: Any) -> Self:
+        """Refuse a misspelt keyword with a suggestion, which Python's own message lacks."""
+        refuse_misspelt(cls, kwargs)
+        return super().__new__(cls)
 
     def __init__(
         self,
