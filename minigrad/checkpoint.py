@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import operator
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -185,7 +186,8 @@ class Checkpoint:
                 _set_state(part, states[name])
         except BaseException as error:
             for name in reversed(loaded):  # a schedule, which sets a rate, before its optimizer
-                _set_state(self.parts[name], before[name])
+                with suppress(Exception):  # a part that refuses any state has not changed
+                    _set_state(self.parts[name], before[name])
             if not isinstance(error, Exception):
                 raise  # Ctrl-C
             raise ValueError(

@@ -197,12 +197,18 @@ class ExponentialMovingAverage:
     def state_dict(self) -> dict[str, Any]:
         """Return the decay, and copies of the averages in the order of the parameters.
 
+        Raises
+        ------
+        RuntimeError
+            Within `swapped`.
+
         Examples
         --------
         >>> from minigrad import Tensor
         >>> ExponentialMovingAverage([Tensor([1.0, 2.0], requires_grad=True)]).state_dict()
         {'decay': 0.999, 'averages': [array([1., 2.])]}
         """
+        self._refuse_swapped("state_dict()")  # a checkpoint would take the averages for weights
         averages = [slot.average.reshape(slot.shape).copy() for slot in self._slots]
         return {"decay": self.decay, "averages": averages}
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minigrad import Tensor, detect_anomaly, nn
+from minigrad import Checkpoint, Tensor, detect_anomaly, nn
 from optim import SGD, Adam
 from optim.averaging import ExponentialMovingAverage, averaging_rule
 
@@ -292,7 +292,8 @@ def test_a_graph_made_within_the_block_goes_backward_at_the_averages_also_later(
     [
         (lambda ema: ema.swapped().__enter__(), "swapped"),
         (lambda ema: ema.update(), "update"),
-        (lambda ema: ema.load_state_dict(ema.state_dict()), "load_state_dict"),
+        (lambda ema: ema.load_state_dict({}), "load_state_dict"),
+        (lambda ema: ema.state_dict(), "state_dict"),
     ],
 )
 def test_error_calls_that_make_no_sense_within_the_block(call: Any, name: str) -> None:
@@ -486,3 +487,18 @@ def test_a_planted_start_at_0_leaves_the_closed_form() -> None:
     started_at_0 = averages_along(np.r_[0.0, weights[1:]], 0.9)
     assert np.all(averages_along(weights, 0.9) == 3)
     assert np.all(started_at_0 < 2.1)
+
+
+def test_error_a_checkpoint_while_the_parameters_hold_their_averages(tmp_path: Path) -> None:
+    """It would keep the averages as the model's weights."""
+    x = Tensor([1.0, 2.0], requires_grad=True)
+    ema, optimizer = ExponentialMovingAverage([x]), SGD([x], lr=0.1)
+    checkpoint = Checkpoint(tmp_path / "run.npz", optimizer=optimizer, ema=ema)
+    checkpoint.save(1)
+    optimizer.lr = 0.9
+    with ema.swapped():
+        with pytest.raises(RuntimeError, match="state_dict"):
+            checkpoint.save(2)
+        with pytest.raises(RuntimeError):
+            checkpoint.restore()
+    assert optimizer.lr == 0.9

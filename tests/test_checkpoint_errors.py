@@ -336,3 +336,23 @@ def test_error_a_generator_that_would_read_beyond_its_memory(
     with pytest.raises(ValueError, match=rf"run\.npz.*{kind.__name__} at position {position}: "):
         Checkpoint(path, **victims).restore()
     assert same(state_of(victims["part"]), state_of(parts(1)["part"]))
+
+
+def test_a_part_that_refuses_its_own_state_too_keeps_no_other_from_going_back(
+    tmp_path: Path,
+) -> None:
+    class Stubborn:
+        def state_dict(self) -> dict[str, Any]:
+            return {"n": 1}
+
+        def load_state_dict(self, state: Any) -> None:
+            raise ValueError("never")
+
+    x = Tensor([1.0], requires_grad=True)
+    optimizer = Adam([x], lr=0.1)
+    checkpoint = Checkpoint(tmp_path / "run.npz", optimizer=optimizer, stubborn=Stubborn())
+    checkpoint.save(1)
+    optimizer.lr = 0.9
+    with pytest.raises(ValueError, match=r"run\.npz: the state of 'stubborn' does not fit"):
+        checkpoint.restore()
+    assert optimizer.lr == 0.9
