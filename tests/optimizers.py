@@ -18,6 +18,13 @@ OPTIMIZERS: list[Any] = [
 ]
 
 
+def parameter(values: Any = (1.0, 2.0), gradient: Any = None) -> Tensor:
+    """A vector, or what else is given, with a gradient."""
+    x = Tensor(values, requires_grad=True)
+    x.grad = gradient if gradient is None else np.asarray(gradient)
+    return x
+
+
 def matrix(values: Any = ((1.0, 2.0), (3.0, -4.0)), dtype: Any = np.float64) -> Tensor:
     """A parameter that every optimizer takes."""
     return Tensor(np.array(values, dtype), requires_grad=True)
