@@ -68,7 +68,11 @@ def adam_rule(
 
 @coordinatewise
 def adam_loop(x: Any, g: Any, v: Any, s: Any, sign: Any, coefficients: Any) -> None:
-    """Apply `adam_rule` to every coordinate of flat arrays, in place."""
+    """Apply `adam_rule` to every coordinate of flat arrays, in place.
+
+    `sign` is -1 to maximize and 1 otherwise; `coefficients` are what `Adam.coefficients` returns,
+    in the order of the rule's arguments.  The loops of the other optimizers are made alike.
+    """
     for i in prange(x.size):
         x[i], v[i], s[i] = adam_rule(x[i], sign * g[i], v[i], s[i], *coefficients)
 

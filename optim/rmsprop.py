@@ -29,9 +29,9 @@ outside of b; α = 0.99 and η = 0.01.  Optax and Keras take α = 0.9 and √(s 
 difference when η changes.  The textbook calls α γ.
 
 s - v² is a variance, and below 0 by rounding only.  Under constant gradients it tends to 0, and in
-float32 PyTorch's root becomes NaN by step 1210 or so.  Here the variance is max(s, v²) - v²: the
-same where s is larger, and 0 elsewhere.  There the step is η g/ε, which is finite but long: where
-gradients may be constant, ε has to be of the order of g.
+float32 PyTorch's root becomes NaN for some of them, from about step 1200 on.  Here the variance is
+max(s, v²) - v²: the same where s is larger, and 0 elsewhere.  There the step is η g/ε, which is
+finite but long: where gradients may be constant, ε has to be of the order of g.
 """
 
 from __future__ import annotations

@@ -10,6 +10,8 @@ In the textbook's notation; only the line of s differs from Adam:
     ŝ_t = s_t / (1 - β₂ᵗ)
     x_t = x_{t-1} - η v̂_t / (√ŝ_t + ε)               all elementwise
 
+The textbook prints - sign(s - g²), which is the same, and its code + sign(g² - s), as here.
+
 Adam's line is s + (1 - β₂)(g² - s).  Where g² is far above s, Yogi adds (1 - β₂) g², which
 is *more* than Adam adds: the textbook's "only grows under large gradients" is no limit on growth.
 Where g² is far below s, Yogi takes away (1 - β₂) g² only, and Adam (1 - β₂) s: so what Yogi limits
