@@ -1,0 +1,109 @@
+"""The trainings that sweeps repeat: one call trains one model once and returns its final losses.
+
+They are functions of modules, with nothing but numbers and names for arguments, so that a process
+on another core, or another machine, can be asked to run them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from datasets import Regression, minibatches
+from experiments.lineup import build
+from experiments.protocol import BATCH_SIZE
+from experiments.sweep import Result
+from minigrad import Tensor, mse_loss, nn, squared_loss
+
+__all__ = ["train_linear", "train_mlp"]
+
+
+def train_linear(
+    data: Regression,
+    *,
+    optimizer: str,
+    lr: float,
+    seed: int,
+    epochs: int = 2,
+    **hyperparameters: Any,
+) -> Result:
+    """Train the section's linear model by its protocol, on batches of 10.
+
+    Parameters
+    ----------
+    data : Regression
+        What to train on.
+    optimizer : str
+        A name of `experiments.lineup`.
+    lr : float
+        Learning rate.
+    seed : int
+        Of the initial weights and of the batches: the same for every optimizer.
+    epochs : int
+        Passes over the data.
+    **hyperparameters
+        The optimizer's others.
+
+    Returns
+    -------
+    dict
+        ``loss``: ½ mean squared error over all examples at the end, inf if it diverged.
+
+    Examples
+    --------
+    >>> from datasets import airfoil_stand_in
+    >>> result = train_linear(airfoil_stand_in(), optimizer="adam", lr=0.01, seed=1)
+    >>> round(result["loss"], 2)
+    0.24
+    """
+    # The bias is one more weight, on a feature that is 1: all optimizers take a matrix.
+    A = np.column_stack([data.X, np.ones(len(data.X))])
+    weights, batches = np.random.default_rng(seed).spawn(2)
+    start = np.append(weights.normal(0.0, 0.01, data.X.shape[1]), 0.0)
+    w = Tensor(start[:, None], requires_grad=True)
+    rule = build(optimizer, [w], lr=lr, nonfinite="ignore", **hyperparameters)
+    with np.errstate(all="ignore"):  # a training that diverges is a result
+        for _ in range(epochs):
+            for X, y in minibatches(A, data.y, BATCH_SIZE, batches):
+                rule.zero_grad()
+                squared_loss(X @ w, y).mean().backward()
+                rule.step()
+        loss = float(np.mean((A @ w.data - data.y) ** 2)) / 2
+    return {"loss": loss if np.isfinite(loss) else np.inf}
+
+
+def train_mlp(
+    data: Regression,
+    *,
+    optimizer: str,
+    lr: float,
+    seed: int,
+    hidden: int = 16,
+    epochs: int = 10,
+    **hyperparameters: Any,
+) -> Result:
+    """Train a small MLP with one hidden layer of tanh; as `train_linear` otherwise.
+
+    Examples
+    --------
+    >>> from datasets import airfoil_stand_in
+    >>> result = train_mlp(airfoil_stand_in(), optimizer="adam", lr=0.01, seed=1, epochs=1)
+    >>> 0.1 < result["loss"] < 0.5
+    True
+    """
+    weights, batches = np.random.default_rng(seed).spawn(2)
+    net = nn.Sequential(
+        nn.Linear(data.X.shape[1], hidden, rng=weights),
+        nn.Tanh(),
+        nn.Linear(hidden, 1, rng=weights),
+    )
+    rule = build(optimizer, net.parameters(), lr=lr, nonfinite="ignore", **hyperparameters)
+    with np.errstate(all="ignore"):
+        for _ in range(epochs):
+            for X, y in minibatches(data.X, data.y, BATCH_SIZE, batches):
+                rule.zero_grad()
+                squared_loss(net(X), y).mean().backward()
+                rule.step()
+        loss = mse_loss(net(data.X), data.y).item() / 2
+    return {"loss": loss if np.isfinite(loss) else np.inf}
