@@ -8,7 +8,7 @@ a reduced size, and makes a table of their verdicts.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,18 +65,16 @@ class Setting:
         name: str,
         train: Callable[..., Result],
         runs: Sequence[Run],
-        about: Mapping[str, Any] | None = None,
-    ) -> list[Result]:
+    ) -> list[dict[str, Any]]:
         """Run trainings side by side and return their results in the order of `runs`.
 
         As `experiments.sweep.sweep`, with this setting's workers; results are kept as
-        ``runs/NAME.jsonl``.  `about` says what else the results depend on, such as the data.
+        ``runs/NAME.jsonl``.
         """
         return sweep(
             train,
             runs,
             results=self.folder / "runs" / f"{name}.jsonl",
-            about=about,
             workers=self.workers,
             executor=self.executor,
             fresh=self.fresh,

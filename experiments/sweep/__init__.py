@@ -1,5 +1,6 @@
 """Many independent trainings: side by side, kept as they arrive, continued where they stopped."""
 
-from experiments.sweep.running import Result, Run, RunsFailed, sweep
+from experiments.sweep.executors import SpawnedPool, cluster
+from experiments.sweep.running import Interrupted, Result, Run, RunsFailed, sweep
 
-__all__ = ["Result", "Run", "RunsFailed", "sweep"]
+__all__ = ["Interrupted", "Result", "Run", "RunsFailed", "SpawnedPool", "cluster", "sweep"]

@@ -1,0 +1,162 @@
+"""Where runs are run: in this process, in processes on this machine's cores, or on a cluster."""
+
+from __future__ import annotations
+
+import functools
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing.connection import wait
+from typing import Any
+
+from threadpoolctl import ThreadpoolController
+
+__all__ = ["InProcess", "SpawnedPool", "cluster", "cores", "one_blas_thread"]
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class InProcess(Executor):
+    """An executor that runs what it is given at once, in the calling thread.
+
+    Examples
+    --------
+    >>> InProcess().submit(pow, 2, 10).result()
+    1024
+    """
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Call `fn`; returns a future that is done.  An exception is kept, but not an interrupt."""
+        future: Future[Any] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+class SpawnedPool(Executor):
+    """Processes on this machine, started anew (not forked) and replaced if one of them dies.
+
+    A forked process would inherit threads' locks without the threads: OpenMP, which runs compiled
+    loops on all cores, does not survive that.  Where a process of a `ProcessPoolExecutor` dies, the
+    whole pool is lost; here, the next `submit` starts another.
+
+    Parameters
+    ----------
+    workers : int
+        How many processes; they start with the first `submit`.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+        self._pool: ProcessPoolExecutor | None = None
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Have a process call `fn`, which a module of its own must define."""
+        with _interrupts_held():  # a process that starts inherits this, until it is ready for one
+            if self._pool is not None:
+                try:
+                    return self._pool.submit(fn, *args, **kwargs)
+                except BrokenProcessPool:
+                    self._pool.shutdown(wait=False)
+            self._pool = ProcessPoolExecutor(
+                self.workers, multiprocessing.get_context("spawn"), initializer=_begin
+            )
+            return self._pool.submit(fn, *args, **kwargs)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """End the processes, once what they are at is done."""
+        if self._pool is not None:
+            self._pool.shutdown(wait, cancel_futures=cancel_futures)
+
+
+def _begin() -> None:
+    """Make a process that has just started a worker of a sweep."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it at once, without a traceback
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Exit when the parent is gone, even if it was killed and could not say so."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Hold Ctrl-C back until the end of the block, here and in processes started in it."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@functools.cache
+def _thread_pools() -> ThreadpoolController:
+    return ThreadpoolController()
+
+
+def one_blas_thread() -> Any:
+    """Return a context in which BLAS uses one thread.
+
+    The other cores have runs of their own, and a sum has the same order everywhere.
+    """
+    return _thread_pools().limit(limits=1, user_api="blas")
+
+
+@contextmanager
+def cluster(address: str, timeout: float = 10.0) -> Iterator[tuple[Executor, int]]:
+    """Connect to a Dask scheduler; gives an executor, and how many threads its workers have.
+
+    Parameters
+    ----------
+    address : str
+        As the scheduler prints it: "tcp://10.0.0.1:8786".
+    timeout : float
+        Seconds to wait for an answer.
+
+    Raises
+    ------
+    ImportError
+        If Dask is not installed.
+    OSError
+        If there is no scheduler at that address, or if it has no workers.
+    """
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise ImportError(
+            "a cluster needs Dask, which is not installed; pip install 'minigrad[cluster]'"
+        ) from error
+    try:
+        client = Client(address, timeout=timeout)
+    except (OSError, ValueError) as error:
+        raise OSError(f"no Dask scheduler answers at {address} ({error})") from error
+    with client:
+        threads = sum(client.nthreads().values())
+        if not threads:
+            raise OSError(
+                f"the Dask scheduler at {address} has no workers; start some with "
+                f"'dask worker {address}' where minigrad is installed"
+            )
+        with client.get_executor() as executor:
+            yield executor, threads
