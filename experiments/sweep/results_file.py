@@ -48,8 +48,8 @@ class ResultsFile:
     ----------
     lines : dict
         From the text of a run, with its function, source and data (`key_of`), to its result.
-    others : set of str
-        Fingerprints of source code that its lines name.
+    sources : set of str
+        Fingerprints of the source code that made its lines.
     cut : bool
         Whether the last line was cut off, as when a computer is switched off; it was removed.
 
@@ -63,7 +63,7 @@ class ResultsFile:
     def __init__(self, path: Path, *, fresh: bool = False) -> None:
         self.path = path
         self.lines: dict[str, str] = {}
-        self.others: set[str] = set()
+        self.sources: set[str] = set()
         self.cut = False
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("a+b", buffering=0)
@@ -126,9 +126,9 @@ class ResultsFile:
                 entry = json.loads(line)
                 train, source, data, run, result = (entry[part] for part in PARTS)
                 self.lines[key_of(train, source, data, run)] = encode(decode(result))
+                self.sources.add(source)
             except (ValueError, TypeError, KeyError, AttributeError) as error:
                 raise self._refusal(number, f"{type(error).__name__}: {error}") from None
-            self.others.add(source)
         if rest:
             self.cut = True
             self._file.truncate(end)
@@ -154,6 +154,8 @@ def key_of(train: str, source: str, data: str, run: Mapping[str, Any]) -> str:
     >>> key_of("train", "6f1e", "09bc", {"seed": 3, "lr": 0.1})
     '{"train": "train", "source": "6f1e", "data": "09bc", "run": {"lr": 0.1, "seed": 3}}'
     """
+    if not isinstance(run, Mapping):
+        raise TypeError(f"a run is {run!r:.80}; accepted is a dict of keyword arguments")
     ordered = {name: run[name] for name in sorted(run)}
     entry = {"train": train, "source": source, "data": data, "run": ordered}
     return json.dumps(entry, allow_nan=False)

@@ -115,23 +115,31 @@ def sweep(
                  disable=None)
         )  # fmt: skip
         failures: dict[str, str] = {}
+
+        def keep(key: str, outcome: Outcome) -> None:
+            bar.update()
+            if outcome.result is None:
+                failures[key] = outcome.failure
+                return
+            if file is not None:
+                file.add(key, outcome.result)
+            kept[key] = outcome.result
+
         started = time.perf_counter()
-        try:
-            if missing:
-                if executor is None:
-                    executor, workers = _own_executor(train, workers, len(missing), stack)
-                queue = _Queue(train, todo, missing, executor, workers or cores())
+        if missing:
+            if executor is None:
+                executor, workers = _own_executor(train, workers, len(missing), stack)
+            queue = _Queue(train, todo, missing, executor, workers or cores())
+            try:
                 for key, outcome in queue.outcomes():
-                    bar.update()
-                    if outcome.result is None:
-                        failures[key] = outcome.failure
-                        continue
-                    if file is not None:
-                        file.add(key, outcome.result)
-                    kept[key] = outcome.result
-        except KeyboardInterrupt:
-            bar.close()
-            raise Interrupted(_how_to_continue(len(kept), len(todo), results)) from None
+                    keep(key, outcome)
+            except KeyboardInterrupt:
+                for key, outcome in queue.finished():
+                    keep(key, outcome)
+                bar.close()
+                raise Interrupted(_how_to_continue(len(kept), len(todo), results)) from None
+            finally:
+                queue.cancel()
     if file is not None:
         seconds = time.perf_counter() - started
         print(_report(description, file, identity[1], len(missing), len(todo), seconds))
@@ -194,19 +202,25 @@ class _Queue:
         tried again in the end, one at a time, and the one that is alone when a worker dies has
         failed.
         """
-        try:
-            while self.chunks or self.pending or self.suspects:
-                while self.chunks and len(self.pending) < self.in_flight:
-                    self._submit(self.chunks.popleft())
-                alone = not self.pending
-                if alone:
-                    self._submit([self.suspects.popleft()])
-                done, _ = wait(self.pending, return_when=FIRST_COMPLETED)
-                for future in done:
-                    yield from self._take_in(future, alone=alone)
-        finally:
-            for future in self.pending:
-                future.cancel()
+        while self.chunks or self.pending or self.suspects:
+            while self.chunks and len(self.pending) < self.in_flight:
+                self._submit(self.chunks.popleft())
+            alone = not self.pending
+            if alone:
+                self._submit([self.suspects.popleft()])
+            done, _ = wait(self.pending, return_when=FIRST_COMPLETED)
+            for future in done:
+                yield from self._take_in(future, alone=alone)
+
+    def finished(self) -> Iterator[tuple[str, Outcome]]:
+        """Yield what is done and not yet taken in, without waiting."""
+        for future in [future for future in self.pending if future.done()]:
+            yield from self._take_in(future, alone=False)
+
+    def cancel(self) -> None:
+        """Take back what has not begun."""
+        for future in self.pending:
+            future.cancel()
 
     def _submit(self, keys: Sequence[str]) -> None:
         try:
@@ -272,7 +286,7 @@ def _report(
     line = f"sweep {description}: {made} runs in {seconds:.1f} s"
     if made < total:
         line += f", {total - made} kept from earlier in {file.path} (--fresh runs them again)"
-    elif file.others - {source}:
+    elif file.sources - {source}:
         line += f"; those in {file.path} that other source code made were not used"
     return line + (f"; a line that was cut off in {file.path} was removed" if file.cut else "")
 
