@@ -8,6 +8,7 @@ a reduced size, and makes a table of their verdicts.
 from __future__ import annotations
 
 import textwrap
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ from experiments import RESULTS
 from experiments.report import in_notebook, prepare_folder, save, show_figures
 from experiments.sweep import Result, Run, sweep
 
-__all__ = ["Question", "Setting", "Verdict", "ask", "verdict_lines"]
+__all__ = ["Answer", "Question", "Setting", "Verdict", "answer", "ask", "verdict_lines"]
 
 M = TypeVar("M")
 
@@ -135,10 +136,67 @@ class Question(Generic[M]):
     animate: Callable[[M, Path], None] | None = None
 
 
+@dataclass(frozen=True)
+class Answer:
+    """A question that has been asked.
+
+    Attributes
+    ----------
+    name, asks : str
+        The script's name, and its question.
+    equations : tuple of str
+        The question's.
+    table : str
+        The measurement, as text.
+    verdicts : list of Verdict
+        What follows.
+    figure, animation : Path
+        Where the pictures are; `animation` is None if there is none.
+    seconds : float
+        How long it took.
+    """
+
+    name: str
+    asks: str
+    equations: tuple[str, ...]
+    table: str
+    verdicts: list[Verdict]
+    figure: Path
+    animation: Path | None
+    seconds: float
+
+
+def answer(name: str, question: Question[M], setting: Setting) -> Answer:
+    """Measure, judge, and save the figure as ``NAME.png`` in the setting's folder, which exists.
+
+    Raises
+    ------
+    RunsFailed, Interrupted
+        From a sweep.
+    """
+    started = time.perf_counter()
+    measurement = question.measure(setting)
+    table, verdicts = question.table(measurement), question.judge(measurement)
+    figure, animation = setting.folder / f"{name}.png", None
+    save(question.draw(measurement), figure)
+    if question.animate is not None:
+        animation = setting.folder / f"{name}.gif"
+        question.animate(measurement, animation)
+        print(f"animation {animation}")
+    seconds = time.perf_counter() - started
+    return Answer(
+        name, question.asks, question.equations, table, verdicts, figure, animation, seconds
+    )
+
+
 def ask(
-    name: str, question: Question[M], setting: Setting | None = None, *, show: bool | None = None
-) -> list[Verdict]:
-    """Answer a question: print its table and its verdicts, and save its figure as ``NAME.png``.
+    name: str,
+    question: Question[Any],
+    setting: Setting | None = None,
+    *,
+    show: bool | None = None,
+) -> Answer:
+    """Answer a question, and print its table and its verdicts.
 
     Parameters
     ----------
@@ -155,23 +213,21 @@ def ask(
     ------
     OSError
         If the setting's folder cannot be written to; before anything is measured.
+    RunsFailed, Interrupted
+        From a sweep.
     """
     import matplotlib.pyplot as plt
 
     setting = Setting() if setting is None else setting
     prepare_folder(setting.folder)
     print(f"{name}: {question.asks}\n")
-    measurement = question.measure(setting)
-    print(question.table(measurement))
-    verdicts = question.judge(measurement)
-    print("\n" + "\n".join(verdict_lines(verdicts)))
-    save(question.draw(measurement), setting.folder / f"{name}.png")
-    if question.animate is not None:
-        question.animate(measurement, setting.folder / f"{name}.gif")
+    answered = answer(name, question, setting)
+    print(f"\n{answered.table}\n")
+    print("\n".join(verdict_lines(answered.verdicts)))
     if in_notebook() if show is None else show:
         show_figures()
     plt.close("all")
-    return verdicts
+    return answered
 
 
 def verdict_lines(verdicts: Sequence[Verdict]) -> list[str]:

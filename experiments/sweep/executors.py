@@ -16,7 +16,7 @@ from typing import Any
 
 from threadpoolctl import ThreadpoolController
 
-__all__ = ["InProcess", "SpawnedPool", "cluster", "cores", "one_blas_thread"]
+__all__ = ["InProcess", "SpawnedPool", "cluster", "cores", "executor_for", "one_blas_thread"]
 
 
 def cores() -> int:
@@ -108,6 +108,32 @@ def _interrupts_held() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def executor_for(
+    workers: int | None = None, address: str | None = None
+) -> Iterator[tuple[Executor | None, int]]:
+    """Open what the sweeps of a command share: gives an executor and its number of workers.
+
+    Parameters
+    ----------
+    workers : int, optional
+        How many processes of this machine; by default one for each core.  With 1 the executor is
+        None: runs stay in this process.
+    address : str, optional
+        Of a Dask scheduler instead; see `cluster`.
+    """
+    if address is not None:
+        with cluster(address) as (executor, threads):
+            yield executor, threads
+        return
+    workers = workers or cores()
+    if workers == 1:
+        yield None, 1
+        return
+    with SpawnedPool(workers) as pool:
+        yield pool, workers
 
 
 @functools.cache

@@ -26,10 +26,14 @@ try:
 except ImportError:  # not a Unix: two sweeps at once are not noticed there
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["ResultsFile", "decode", "encode", "key_of"]
+__all__ = ["ResultsFile", "ResultsFileError", "decode", "encode", "key_of"]
 
 HEADER = '{"file": "minigrad results", "format": 1}'
 PARTS = ("train", "source", "data", "run", "result")
+
+
+class ResultsFileError(ValueError):
+    """A file of results is something else, damaged, or in use; it is left as it is."""
 
 
 class ResultsFile:
@@ -55,7 +59,7 @@ class ResultsFile:
 
     Raises
     ------
-    ValueError
+    ResultsFileError
         If the file is something else, damaged, of another format, or open in another process;
         it is left as it is.
     """
@@ -107,7 +111,7 @@ class ResultsFile:
             try:
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise ValueError(
+                raise ResultsFileError(
                     f"{self.path} is open in another process, which runs the same sweep; wait for "
                     "it, or choose another folder with --out"
                 ) from None
@@ -133,8 +137,8 @@ class ResultsFile:
             self.cut = True
             self._file.truncate(end)
 
-    def _refusal(self, number: int, reason: str) -> ValueError:
-        return ValueError(
+    def _refusal(self, number: int, reason: str) -> ResultsFileError:
+        return ResultsFileError(
             f"{self.path}, line {number}, is none that a sweep of this version of minigrad has "
             f"written ({reason}); nothing was changed.  Move the file away, or choose another "
             "folder with --out"

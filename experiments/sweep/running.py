@@ -87,9 +87,10 @@ def sweep(
         again.
     Interrupted
         After Ctrl-C, with what was done until then kept.
+    ResultsFileError
+        If the file is not one of results; before anything is run, as all errors below.
     ValueError, TypeError
-        If the file is not one of results, or `workers`, `train` or a run is not as above; before
-        anything is run.
+        If `workers`, `train` or a run is not as above.
 
     Examples
     --------

@@ -1,0 +1,137 @@
+# %% [markdown]
+"""The section's claims, each with an experiment, a number and a verdict.
+
+This script asks every question of this folder at a reduced size, which takes a few minutes, and
+prints one table.  ``python -m experiments claims`` runs it; ``--full`` asks at full size, and
+``--report DIR`` also writes everything to one HTML page.
+"""
+
+# %% What is used
+from __future__ import annotations
+
+import importlib
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+
+from experiments import QUESTIONS
+from experiments.page import write_page
+from experiments.question import Answer, Question, Setting, Verdict, answer
+from experiments.report import in_notebook, prepare_folder
+from experiments.sweep import ResultsFileError, RunsFailed
+from experiments.sweep.executors import executor_for
+
+# %% [markdown]
+# ## What the section says
+#
+# "Adam reaches a useful loss with little learning-rate tuning", "Defaults rarely need tuning", and
+# the means "are initialized at zero, so they're biased toward zero early on".  Yogi is "more stable
+# for sparse / heavy-tailed gradient distributions".  Adam's failure modes: "instability with
+# rare-but-large gradients", and a "generalization gap vs. SGD on certain vision tasks", which
+# "motivated AdamW + decoupled weight decay".
+#
+# A sentence of a textbook is short.  An experiment has to choose: which data, which learning rate
+# for which optimizer, what counts as useful.  The verdicts are of three kinds: a claim *holds*, it
+# holds *in part*, which the remark explains, or it *fails*.
+
+# %% A question, by the name of its script
+def question(name: str) -> Question[object]:
+    """Return what the script of this name asks; `QUESTIONS` has the names."""
+    found: Question[object] = importlib.import_module(f"experiments.{name}").QUESTION
+    return found
+
+
+# %% [markdown]
+# ## The table
+
+
+# %% A verdict a row
+def table(answers: Sequence[Answer]) -> str:
+    """Return all verdicts as text of 100 columns: by experiment, the claim and the number.
+
+    Examples
+    --------
+    >>> verdicts = [Verdict("Steps have length η.", "1.000 η", "holds")]
+    >>> print(table([Answer("steps", "How long?", (), "", verdicts, Path("a.png"), None, 1.0)]))
+    steps: How long?
+      holds    Steps have length η.                          1.000 η
+    <BLANKLINE>
+    1 claim holds, 0 hold in part, 0 fail.
+    """
+    lines = []
+    for answered in answers:
+        lines.append(f"{answered.name}: {answered.asks}")
+        for verdict in answered.verdicts:
+            lines += _row(verdict)
+        lines.append("")
+    kinds = [verdict.verdict for answered in answers for verdict in answered.verdicts]
+    holds, in_part, fails = (kinds.count(kind) for kind in ("holds", "in part", "fails"))
+    claims = "1 claim holds" if holds == 1 else f"{holds} claims hold"
+    lines.append(f"{claims}, {in_part} hold in part, {fails} fail.")
+    return "\n".join(lines)
+
+
+def _row(verdict: Verdict) -> list[str]:
+    claim = textwrap.wrap(verdict.claim, 44)
+    number = textwrap.wrap(verdict.number, 43)
+    height = max(len(claim), len(number))
+    claim += [""] * (height - len(claim))
+    number += [""] * (height - len(number))
+    labels = [verdict.verdict] + [""] * (height - 1)
+    rows = zip(labels, claim, number, strict=True)
+    return [f"  {label:9}{left:46}{right}".rstrip() for label, left, right in rows]
+
+
+# %% Asking all of them
+def ask_all(setting: Setting, report: Path | None = None) -> int:
+    """Ask every question, print the table of verdicts, and write the page if asked to.
+
+    A question that fails is named, and the others go on.
+
+    Parameters
+    ----------
+    setting : Setting
+        As for one question.
+    report : Path, optional
+        A folder for ``claims.html``.
+
+    Returns
+    -------
+    int
+        How many questions failed.
+
+    Raises
+    ------
+    OSError
+        If a folder cannot be written to; before anything is measured.
+    Interrupted
+        After Ctrl-C in a sweep; what was done is kept and not done again.
+    """
+    for folder in [setting.folder] + ([report] if report is not None else []):
+        prepare_folder(folder)
+    answers, failures = [], []
+    try:
+        for name in QUESTIONS:
+            try:
+                answers.append(answer(name, question(name), setting))
+            except (RunsFailed, ResultsFileError) as failure:
+                failures.append(f"{name} failed: {failure}")
+                print(failures[-1])
+            plt.close("all")
+    finally:  # also after Ctrl-C
+        if answers:
+            print("\n" + table(answers))
+    print(f"{setting.data.source}; seed {setting.seed}; {sum(a.seconds for a in answers):.0f} s.")
+    print("What speaks against a claim: python -m experiments NAME, or claims --report DIR.")
+    if report is not None:
+        print(f"page {write_page(report, answers, setting)}")
+    print(*failures, sep="\n", end="\n" if failures else "")
+    return len(failures)
+
+
+# %% All of them, at the reduced size
+if __name__ == "__main__":
+    with executor_for(workers=1 if in_notebook() else None) as (executor, workers):
+        ask_all(Setting(reduced=True, executor=executor, workers=workers))
