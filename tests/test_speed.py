@@ -14,6 +14,7 @@ from experiments.speed import (
     models,
     optimizer_family,
     optimizer_step,
+    sweeps,
     table,
 )
 from experiments.speed.timing import interleaved, ratio
@@ -160,3 +161,8 @@ def test_a_models_steps_train_it(name: str) -> None:
 def test_the_transformer_has_the_parameters_that_its_name_says() -> None:
     net = models.LanguageModel(np.random.default_rng(0))
     assert sum(p.size for p in net.parameters()) == 412_188
+
+
+def test_sweeps_are_timed_with_one_worker_and_with_two() -> None:
+    timings = sweeps.compare(airfoil_stand_in(), runs=2, rounds=1)
+    assert [len(seconds) for seconds in timings.values()] == [1, 1, 1]
