@@ -46,7 +46,7 @@ FAMILIES = {
     "Adam and its kin": ("adam", "nadam", "radam", "adamax"),
     "Other second moments": ("yogi", "amsgrad", "adabelief"),
 }
-RACE = ("sgd", "momentum", "adagrad", "rmsprop", "adam", "lion")
+RACE = ("sgd", "momentum", "adagrad", "rmsprop", "adam", "yogi")
 
 # %% [markdown]
 # ## A descent
@@ -386,13 +386,13 @@ def draw(m: Paths) -> Figure:
 # %% [markdown]
 # ## The animation
 #
-# One of each kind, all at once, on the four functions; `race.py` draws it.  Early steps are shown
-# one by one, later ones in leaps.
+# Six of them, all at once, on the four functions; `race.py` draws it.  Early steps are shown one by
+# one, later ones in leaps.
 
 
 # %% Animating
 def animate(m: Paths, path: Path) -> None:
-    """Write the race as a GIF: of one optimizer of each kind, or of all if they are few."""
+    """Write the race as a GIF: of all optimizers if they are at most six, else of the usual six."""
     names = m.optimizers if len(m.optimizers) <= len(RACE) else RACE
     panels = [
         Panel(TITLES[function], landscape, {name: m.shown(name, function) for name in names})

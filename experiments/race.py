@@ -18,7 +18,7 @@ __all__ = ["Panel", "race"]
 SIZE, DPI = (8.0, 6.4), 80
 FRAMES_PER_SECOND = 12
 # Early steps one by one, later ones in leaps; then a second of rest.
-FRAMES = [*(round(STEPS * (k / 60) ** 2) for k in range(61)), *[STEPS] * FRAMES_PER_SECOND]
+FRAMES = [*(round(STEPS * (k / 50) ** 2) for k in range(51)), *[STEPS] * FRAMES_PER_SECOND]
 
 
 @dataclass(frozen=True)
