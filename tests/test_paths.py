@@ -342,7 +342,7 @@ def test_the_turned_copy_is_shown_at_the_rate_tuned_for_f() -> None:
 def test_the_animation_is_a_small_gif_of_many_frames(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = tmp_path / "paths.gif"
+    path, others = tmp_path / "paths.gif", plt.get_fignums()
     paths.animate(reduced(), path)
     assert path.stat().st_size < 3e6
     assert [file.name for file in tmp_path.iterdir()] == ["paths.gif"]
@@ -357,13 +357,13 @@ def test_the_animation_is_a_small_gif_of_many_frames(
             pictures.append(np.asarray(gif.convert("RGB")))
     changes = [(a != b).any() for a, b in itertools.pairwise(pictures)]
     assert all(changes)
-    assert not plt.get_fignums()
+    assert plt.get_fignums() == others
 
 
 def test_an_interrupted_animation_leaves_the_old_one_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = tmp_path / "paths.gif"
+    path, others = tmp_path / "paths.gif", plt.get_fignums()
     path.write_bytes(b"the old one")
     finish = PillowWriter.finish
 
@@ -378,4 +378,4 @@ def test_an_interrupted_animation_leaves_the_old_one_and_nothing_else(
         paths.animate(reduced(), path)
     assert [file.name for file in tmp_path.iterdir()] == ["paths.gif"]
     assert path.read_bytes() == b"the old one"
-    assert not plt.get_fignums()
+    assert plt.get_fignums() == others
