@@ -44,7 +44,7 @@ LINES: dict[str, tuple[str, Any, str]] = {
     "radam": (GREEN, ":", "*"),
     "lion": (ORANGE, "-.", "P"),
     "adabelief": (VERMILION, ":", "d"),
-    "muon": (GREEN, "-", "8"),
+    "muon": (GREEN, (0, (3, 1, 1, 1, 1, 1)), "8"),
 }
 
 

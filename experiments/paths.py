@@ -22,7 +22,6 @@ from experiments.landscapes import (
     ROTATION,
     SETTLED,
     STEPS,
-    USEFUL,
     Descent,
     contours,
     descend,
@@ -196,11 +195,7 @@ def measure(setting: Setting) -> Paths:
         for optimizer, function in pairs
         for lr in rates
     ]
-    about = {
-        "starts": {name: [*f.start, f.f(*f.start)] for name, f in LANDSCAPES.items()},
-        "tolerance": [USEFUL, SETTLED],
-    }
-    results = iter(setting.sweep("paths", train, runs, about=about))
+    results = iter(setting.sweep("paths", train, runs))
     best, arriving = {}, {}
     for optimizer, function in pairs:
         trials = [next(results) for _ in rates]

@@ -71,7 +71,6 @@ def race(panels: Sequence[Panel], path: Path) -> None:
                     head.set_data(*points[t : t + 1].T)
                 writer.grab_frame()
         temporary.replace(path)
-        print(f"animation {path}")
     finally:
         temporary.unlink(missing_ok=True)
         plt.close(still)

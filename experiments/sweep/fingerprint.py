@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import functools
 import hashlib
@@ -20,7 +21,7 @@ import optim
 __all__ = ["data_fingerprint", "source_fingerprint", "unbound"]
 
 PACKAGES = (minigrad, optim, datasets)
-OF_ALL_TRAININGS = ("lineup.py", "protocol.py", "trainings.py")  # in experiments
+HARNESS = ("question", "report", "sweep")  # of experiments; no training's numbers depend on them
 
 
 def unbound(train: Callable[..., Any]) -> Callable[..., Any]:
@@ -31,8 +32,8 @@ def unbound(train: Callable[..., Any]) -> Callable[..., Any]:
 def source_fingerprint(train: Callable[..., Any]) -> str:
     """Return a fingerprint of the code that a training runs, and of NumPy's version.
 
-    It covers the files of `minigrad`, `optim` and `datasets`, what all trainings of `experiments`
-    share, and the file of `train` itself.
+    It covers `minigrad`, `optim` and `datasets`, the file of `train`, and the files of
+    `experiments` that this one imports, directly or not.
 
     Examples
     --------
@@ -41,9 +42,8 @@ def source_fingerprint(train: Callable[..., Any]) -> str:
     True
     """
     files = [path for package in PACKAGES for path in _folder(package).rglob("*.py")]
-    files += [_folder(experiments) / name for name in OF_ALL_TRAININGS]
     own = inspect.getsourcefile(unbound(train))
-    files += [Path(own)] if own and Path(own).is_file() else []
+    files += _with_imports(Path(own)) if own and Path(own).is_file() else []
     digest = hashlib.sha256(np.__version__.encode())
     for path in sorted(set(files)):
         digest.update(path.read_bytes())
@@ -69,6 +69,23 @@ def data_fingerprint(train: Callable[..., Any]) -> str:
 
 def _folder(package: Any) -> Path:
     return Path(inspect.getfile(package)).parent
+
+
+def _with_imports(file: Path) -> set[Path]:
+    """Return a file, and those of `experiments` that it needs."""
+    found, todo = set(), [file]
+    while todo:
+        path = todo.pop()
+        if path in found:
+            continue
+        found.add(path)
+        for node in ast.walk(ast.parse(path.read_bytes())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("experiments."):
+                parts = str(node.module).split(".")[1:]
+                module = _folder(experiments).joinpath(*parts).with_suffix(".py")
+                if parts[0] not in HARNESS and module.is_file():
+                    todo.append(module)
+    return found
 
 
 def _pieces(value: Any) -> Iterator[bytes]:
