@@ -282,7 +282,10 @@ def test_numbers_of_the_table_are_those_measured() -> None:
     assert rows[1][-5:] == [str(n) for n in (*m.counts("adam"), m.serving_all("adam"))]
 
 
-def test_chosen_optimizers_are_measured_beside_those_that_are_judged(tmp_path: Path) -> None:
+def test_chosen_optimizers_are_measured_beside_those_that_are_judged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paths, "REDUCED_RATES", paths.REDUCED_RATES[3:4])
     m = paths.measure(Setting(reduced=True, optimizers=("Lion",), folder=tmp_path))
     assert m.optimizers == ("lion", *paths.JUDGED)
     assert len(paths.judge(m)) == 3
