@@ -254,7 +254,7 @@ def measure(setting: Setting) -> BiasCorrection:
         functools.partial(train, setting.data),
         [{"variant": variant, "lr": lr, "seed": seed}
          for variant in ("corrected", "neither") for lr in lrs for seed in seeds],
-        about={"data": setting.data.source},
+        about={"data": setting.data.source, "epochs": EPOCHS, "early": EARLY},
     )  # fmt: skip
     losses = {}
     for when in ("early", "end"):
@@ -342,7 +342,7 @@ def judge(m: BiasCorrection) -> list[Verdict]:
     shorter, longer = bool(np.all(bare < 1)), bool(np.all(bare > 1))
     only_v, only_s = m.constant["only v"][0], m.constant["only s"][0]
     short = Verdict(
-        "So without correction the first steps are too short.",
+        "Without bias correction the first steps are too short.",
         f"under a constant gradient {bare[0]:.2f} η at t = 1, {bare[longest]:.2f} η at t = "
         f"{longest + 1}, {bare[-1]:.2f} η at t = {STEPS}; with correction "
         f"{m.constant['corrected'][0]:.2f} η throughout",
@@ -360,10 +360,10 @@ def judge(m: BiasCorrection) -> list[Verdict]:
         + ", ".join(f"{n or 'never'} (β₂ = {beta2:g})" for beta2, n in close.items())
         + f"; over the first {STEPS} steps they go {farther:.1f} times as far",
         "holds" if all(early) else "in part" if any(early) else "fails",
-        f"Early is about 2.4/(1-β₂) steps: longer than the section's whole training, {EPOCHS} "
-        "epochs of 150. For any gradients the uncorrected step is the corrected one times "
-        f"(1-β₁ᵗ)/√(1-β₂ᵗ) (seen to {m.off:.0e}): the correction is a schedule of the learning "
-        "rate, a slow start.",
+        "Early is about 2.4/(1-β₂) steps; with the default β₂ that is longer than the section's "
+        f"whole training, {EPOCHS} epochs of 150. For any gradients the uncorrected step is the "
+        f"corrected one times (1-β₁ᵗ)/√(1-β₂ᵗ) (seen to {m.off:.0e}): the correction is a schedule "
+        "of the learning rate, a slow start.",
     )
     best = {v: float(np.min(m.losses[v, "end"])) for v in ("corrected", "neither")}
     worse = best["neither"] / best["corrected"] - 1
@@ -373,8 +373,8 @@ def judge(m: BiasCorrection) -> list[Verdict]:
     ends = {v: m.loss(v, "end", TEXTBOOK_LR) for v in best}
     result = Verdict(
         "Bias correction matters for the result of a training.",
-        f"airfoil, best of {len(m.lrs)} learning rates: loss {best['corrected']:.4f} with (η = "
-        f"{at['corrected']:.2g}), {best['neither']:.4f} without (η = {at['neither']:.2g}), "
+        f"linear model, best of {len(m.lrs)} learning rates: loss {best['corrected']:.4f} with "
+        f"(η = {at['corrected']:.2g}), {best['neither']:.4f} without (η = {at['neither']:.2g}), "
         f"{worse:+.1%}",
         "fails" if abs(worse) < 0.01 else "holds" if worse >= 0.05 else "in part",
         f"A smaller η makes up for it. At the textbook's {TEXTBOOK_LR} the losses are "

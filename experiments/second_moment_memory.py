@@ -174,7 +174,11 @@ def measure(setting: Setting) -> Memory:
         *({"gradients": "impulses", "optimizer": n, "impulses_in_all": number} for n in NAMES),
         *({"gradients": kind, "optimizer": n} for kind in ("drop", "spike") for n in NAMES),
     ]
-    results = setting.sweep("second_moment_memory", follow, runs)
+    about = {
+        "betas": [BETA1, BETA2], "eps": EPS, "impulses": [GAP, IMPULSE_AT], "before": BEFORE,
+        "drop": [DROP, DROP_STEPS], "spike": [SPIKE, SPIKE_STEPS], "thin": THIN,
+    }  # fmt: skip
+    results = setting.sweep("second_moment_memory", follow, runs, about)
     by_kind = [dict(zip(NAMES, results[i : i + 3], strict=True)) for i in (0, 3, 6)]
     moved = {name: np.array(result["moved"]) for name, result in by_kind[0].items()}
     return Memory(change_of_s(), moved, by_kind[1], by_kind[2])
@@ -252,7 +256,7 @@ def judge(m: Memory) -> list[Verdict]:
     at = {g: {n: c[int(np.argmin(np.abs(GRADIENTS - g)))] for n, c in m.change.items()}
           for g in (0.1, 2.0)}  # fmt: skip
     growth = Verdict(
-        "Yogi: s only grows under large gradients.",
+        "Yogi's s only grows under large gradients.",
         f"g = 2√s adds {at[2.0]['yogi']:.2f} (1-β₂)s, with Adam {at[2.0]['adam']:.2f}; g = 0.1√s "
         f"takes {-at[0.1]['yogi']:.2f} (1-β₂)s away, with Adam {-at[0.1]['adam']:.2f}",
         "fails" if np.any(grows["yogi"] & small) else "in part" if same else "holds",

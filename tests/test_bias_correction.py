@@ -29,9 +29,7 @@ def verdicts(m: BiasCorrection) -> list[str]:
 
 @pytest.mark.parametrize("beta2", script.BETA2S)
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_steps_under_a_constant_gradient_have_their_closed_form(
-    variant: str, beta2: float
-) -> None:
+def test_steps_under_a_constant_gradient_have_their_closed_form(variant: str, beta2: float) -> None:
     taken = steps_of(variant, np.full((200, 2), [3.0, -0.01]), beta2)
     expected = CLOSED_FORMS[variant](T, beta2)
     np.testing.assert_allclose(taken[:, 0], expected, rtol=1e-12)

@@ -118,16 +118,13 @@ def test_in_full_the_verdicts_are_these(tmp_path: Any) -> None:
     plt.close(script.draw(m))
 
 
-
 def test_other_measurements_give_other_verdicts(reduced: Divergence) -> None:
     down = {key: [-1.0] * len(SPACINGS) for key in reduced.drifts}
     up = {key: [1.0 if key[0] == "adam" else -1.0] * len(SPACINGS) for key in reduced.drifts}
     at_best = {c: {name: [0.0, -2.0] for name in NAMES} for c in reduced.cycles}
     reddi = {key: [0.0, -1.0] for key in reduced.reddi}
     still = {key: [0.0] * script.RECORDS for key in reduced.quadratic}
-    tame = dataclasses.replace(
-        reduced, cycles=at_best, drifts=down, reddi=reddi, quadratic=still
-    )
+    tame = dataclasses.replace(reduced, cycles=at_best, drifts=down, reddi=reddi, quadratic=still)
     assert verdicts(tame) == ["fails", "holds", "holds"]
     assert verdicts(dataclasses.replace(reduced, drifts=up)) == ["holds", "holds", "fails"]
 
