@@ -22,6 +22,19 @@ from matplotlib.figure import Figure
 
 from experiments.lineup import LABELS, OPTIMIZERS, line
 from experiments.question import Question, Setting, Verdict, ask
+from experiments.rare_gradients import (
+    BETA1,
+    CYCLES,
+    LR,
+    MINIMUM,
+    RECORDS,
+    SPACINGS,
+    Cycle,
+    edge_of_climbing,
+    first_climb,
+    measure_drift,
+    walk_cycle,
+)
 from experiments.sweep import Result
 from experiments.walk import SETTLED, walk
 from optim.adam import adam_rule
@@ -31,8 +44,6 @@ from optim.yogi import yogi_rule
 Array = npt.NDArray[np.float64]
 
 NAMES = ("adam", "amsgrad", "yogi")
-LR = 0.01
-RECORDS = 500
 
 # %% [markdown]
 # ## One gradient in n is large
@@ -42,102 +53,18 @@ RECORDS = 500
 #
 #     g_t = n d  if t mod n = 1,  else  -d         d = 1 if x ≥ -1, else x + 2
 #
-# Adam divides by √s.  The large gradient raises s in the very step in which it counts; by the time
-# of the next one s has forgotten it, and n - 1 small gradients have had full-sized steps.
-
-
-# %% The gradient, and the constructions with the ends that they are known to have
-def cycle(t: int, x: Array, g: Array, n: Array) -> None:
-    """Write the gradient of step t into g; n has a number for each coordinate."""
-    for i in range(x.size):
-        d = 1.0 if x[i] >= -1 else x[i] + 2
-        g[i] = n[i] * d if t % n[i] == 1 else -d
-
-
-@dataclass(frozen=True)
-class Cycle:
-    """A construction, and where Adam, AMSGrad and Yogi are known to end, where that is known."""
-
-    n: int
-    beta1: float
-    beta2: float
-    eps: float
-    steps: int
-    known: tuple[str, ...]
-
-    def __str__(self) -> str:
-        return f"n={self.n}, β₁={self.beta1:g}, β₂={self.beta2:g}, {self.steps:,} steps"
-
-
-CYCLES = (
-    Cycle(5, 0.0, 0.1, 1e-8, 20_000, ("+96.2", "", "-2.000")),
-    Cycle(20, 0.9, 0.9, 1e-8, 200_000, ("+54.9", "-2.000", "-2.000")),
-    Cycle(100, 0.9, 0.999, 1e-3, 2_000_000, ("+20.3", "", "-2.000")),
-    Cycle(50, 0.9, 0.999, 1e-3, 2_000_000, ("-2.000", "-2.000", "-2.000")),
-)
-REDUCED_CYCLES = 2
-MINIMUM = -2.0
-
-
-def walk_cycle(
-    *, optimizer: str, n: int, beta1: float, beta2: float, eps: float, steps: int
-) -> Result:
-    """Walk from x = 0; returns ``x`` at evenly spaced steps, the start first."""
-    path = walk(
-        optimizer, cycle, steps, problem=[n], every=steps // RECORDS,
-        lr=LR, betas=(beta1, beta2), eps=eps,
-    )  # fmt: skip
-    return {"x": [0.0, *path.x[:, 0].tolist()]}
-
-
-# %% [markdown]
-# ## How rare is too rare?
-#
-# Far up the slope, where d = 1, gradients repeat every n steps, and so do v and s in the end.  With
-# k steps since the large gradient, geometric series give them:
-#
-#     v_k = -1 + (n + 1)  (1 - β₁) β₁ᵏ / (1 - β₁ⁿ)
-#     s_k =  1 + (n² - 1) (1 - β₂) β₂ᵏ / (1 - β₂ⁿ)
-#
-# Adam's drift, in η per step, is - 1/n Σ v_k / √s_k, the sum from k = 0 to n - 1.  Where it is
-# positive, Adam climbs for ever, however small η is.  Without momentum, n small steps outweigh the
-# large one when (1 - β₂) n² is above 4 or so, by expanding the sum for a long memory: when
+# Adam divides by √s, and by the time of the next large gradient s has forgotten the last one.  How
+# rare is too rare?  Far up the slope v and s repeat every n steps, and Adam's drift is a sum that
+# can be written down; `rare_gradients.py` has it, and the constructions.  Without momentum Adam
+# climbs when (1 - β₂) n² is above 4 or so, by expanding the sum for a long memory: when
 # n > 2/√(1-β₂).
 #
-# The map measures the drift for the divisors of 2520: after 2520 steps all have come full circle.
+# The map measures the drift for many n, at the β₂ below.
 
-CIRCLE = 2520
-SPACINGS = [n for n in range(2, 505) if CIRCLE % n == 0]
-BETA1, BETA2 = 0.9, 0.999
+BETA2 = 0.999
 BETA2S = (0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, BETA2, 0.9995)
 REDUCED_BETA2S = (0.9, 0.99, BETA2)
-TOP = 1000.0
-
-
-# %% Drift, in closed form and measured
-def adam_drift(n: int, beta1: float, beta2: float) -> float:
-    """How far Adam goes up per step of a cycle of n, in η, with ε = 0: the equations above."""
-    k = np.arange(n)
-    v = -1 + (n + 1) * (1 - beta1) * beta1**k / (1 - beta1**n)
-    s = 1 + (n**2 - 1) * (1 - beta2) * beta2**k / (1 - beta2**n)
-    return -float(np.mean(v / np.sqrt(s)))
-
-
-def first_climb(beta1: float, beta2: float) -> int:
-    """The smallest n at which Adam's drift is upwards."""
-    return next(n for n in range(2, 10_000) if adam_drift(n, beta1, beta2) > 0)
-
-
-def measure_drift(*, optimizer: str, beta2: float) -> Result:
-    """Walk down, or up, the slope with all spacings side by side; returns the last ``drift``s."""
-    memories = 50 / (1 - beta2)  # until s has forgotten how it began
-    steps = (int(memories) // CIRCLE + 2) * CIRCLE
-    path = walk(
-        optimizer, cycle, steps, problem=SPACINGS, start=np.full(len(SPACINGS), TOP), every=CIRCLE,
-        corrected=False, lr=LR, betas=(BETA1, beta2), eps=1e-8,
-    )  # fmt: skip
-    return {"drift": ((path.x[-1] - path.x[-2]) / (CIRCLE * LR)).tolist()}
-
+REDUCED_CYCLES = 2
 
 # %% [markdown]
 # ## Theorem 1 of Reddi, Kale & Kumar (2018)
@@ -309,7 +236,7 @@ def table(m: Divergence) -> str:
         lines.append(f"  ε={eps:<39g}" + _with_known(cells))
     lines += [
         "",
-        f"uphill from which n on, for β₁ = {BETA1} (n: the divisors of {CIRCLE} up to 504)",
+        f"uphill from which n on, for β₁ = {BETA1} (n: the divisors of 2520 up to 504)",
         f"  {'β₂':8}{'2/√(1-β₂)':>11}{'closed form':>13}" + "".join(
             f"{LABELS[name]:>10}" for name in NAMES
         ),
@@ -448,7 +375,8 @@ def _draw_map(ax: Axes, m: Divergence) -> None:
         ax.plot([n for n, _ in points], [age for _, age in points], markersize=4, **style)
     memory = np.geomspace(min(1 / (1 - b) for b in beta2s), max(1 / (1 - b) for b in beta2s), 60)
     edge = [edge_of_climbing(BETA1, 1 - 1 / age) for age in memory]
-    ax.annotate("default β₂", (2, 1 / (1 - BETA2)), (-3, 5), textcoords="offset points", size=8)
+    ax.axhline(1 / (1 - BETA2), color="0.8", linewidth=1, zorder=0)
+    ax.annotate("default β₂", (2, 1 / (1 - BETA2)), (-3, 4), textcoords="offset points", size=8)
     ax.plot(edge, memory, color="black", linewidth=2, label=f"closed form, β₁ = {BETA1}")
     ax.plot(2 * np.sqrt(memory), memory, ":", color="black", label="n = 2/√(1-β₂), no momentum")
     ax.set(xscale="log", xlabel="one gradient in n is large:  n")
@@ -463,13 +391,6 @@ def _draw_map(ax: Axes, m: Divergence) -> None:
         size="medium",
     )  # fmt: skip
     ax.legend(ncols=2, fontsize=8, loc="upper center")
-
-
-def edge_of_climbing(beta1: float, beta2: float) -> float:
-    """Where the drift is 0, between the two n at which it changes its sign."""
-    n = first_climb(beta1, beta2)
-    below, above = adam_drift(n - 1, beta1, beta2), adam_drift(n, beta1, beta2)
-    return n - above / (above - below)
 
 
 def _draw_reddi(ax: Axes, m: Divergence) -> None:

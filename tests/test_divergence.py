@@ -11,8 +11,20 @@ import numpy as np
 import pytest
 
 from experiments import divergence as script
-from experiments.divergence import CYCLES, NAMES, SPACINGS, Divergence, adam_drift, first_climb
+from experiments.divergence import NAMES, Divergence
 from experiments.question import Setting
+from experiments.rare_gradients import (
+    BETA1,
+    CYCLES,
+    RECORDS,
+    SPACINGS,
+    Cycle,
+    adam_drift,
+    edge_of_climbing,
+    first_climb,
+    measure_drift,
+    walk_cycle,
+)
 
 
 @pytest.fixture(scope="module")
@@ -24,9 +36,9 @@ def verdicts(m: Divergence) -> list[str]:
     return [verdict.verdict for verdict in script.judge(m)]
 
 
-def end_of(c: script.Cycle, name: str) -> float:
+def end_of(c: Cycle, name: str) -> float:
     run = {key: value for key, value in dataclasses.asdict(c).items() if key != "known"}
-    return script.walk_cycle(optimizer=name, **run)["x"][-1]
+    return walk_cycle(optimizer=name, **run)["x"][-1]
 
 
 def known(number: str) -> Any:
@@ -44,7 +56,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("c", "name", "end"), CASES)
-def test_a_cycle_ends_where_it_is_known_to_end(c: script.Cycle, name: str, end: str) -> None:
+def test_a_cycle_ends_where_it_is_known_to_end(c: Cycle, name: str, end: str) -> None:
     assert end_of(c, name) == known(end)
 
 
@@ -88,8 +100,8 @@ def test_adam_settles_on_a_quadratic_once_eta_over_eps_is_below_38(
 
 @pytest.mark.parametrize("beta2", script.REDDI_BETA2S[1:])
 def test_adams_drift_is_its_closed_form(beta2: float) -> None:
-    measured = script.measure_drift(optimizer="adam", beta2=beta2)["drift"]
-    expected = [adam_drift(n, script.BETA1, beta2) for n in SPACINGS]
+    measured = measure_drift(optimizer="adam", beta2=beta2)["drift"]
+    expected = [adam_drift(n, BETA1, beta2) for n in SPACINGS]
     np.testing.assert_allclose(measured, expected, rtol=1e-6, atol=2e-8)  # ε = 1e-8 is felt
 
 
@@ -103,7 +115,7 @@ def test_without_momentum_the_edge_is_near_two_over_the_root_of_one_minus_beta2(
     beta2: float,
 ) -> None:
     rule = 2 / math.sqrt(1 - beta2)
-    assert rule < script.edge_of_climbing(0.0, beta2) < rule + 1
+    assert rule < edge_of_climbing(0.0, beta2) < rule + 1
 
 
 def test_reduced_it_comes_to_the_same_verdicts_as_in_full(reduced: Divergence) -> None:
@@ -123,7 +135,7 @@ def test_other_measurements_give_other_verdicts(reduced: Divergence) -> None:
     up = {key: [1.0 if key[0] == "adam" else -1.0] * len(SPACINGS) for key in reduced.drifts}
     at_best = {c: {name: [0.0, -2.0] for name in NAMES} for c in reduced.cycles}
     reddi = {key: [0.0, -1.0] for key in reduced.reddi}
-    still = {key: [0.0] * script.RECORDS for key in reduced.quadratic}
+    still = {key: [0.0] * RECORDS for key in reduced.quadratic}
     tame = dataclasses.replace(reduced, cycles=at_best, drifts=down, reddi=reddi, quadratic=still)
     assert verdicts(tame) == ["fails", "holds", "holds"]
     assert verdicts(dataclasses.replace(reduced, drifts=up)) == ["holds", "holds", "fails"]
