@@ -254,7 +254,6 @@ def measure(setting: Setting) -> BiasCorrection:
         functools.partial(train, setting.data),
         [{"variant": variant, "lr": lr, "seed": seed}
          for variant in ("corrected", "neither") for lr in lrs for seed in seeds],
-        about={"data": setting.data.source, "epochs": EPOCHS, "early": EARLY},
     )  # fmt: skip
     losses = {}
     for when in ("early", "end"):

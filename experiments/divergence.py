@@ -177,8 +177,7 @@ def measure(setting: Setting) -> Divergence:
         *({"problem": "quadratic", "optimizer": name, "eps": eps, "steps": steps}
           for name, eps in down),
     ]  # fmt: skip
-    about = {"lr": [LR, QUADRATIC_LR], "C": C, "beta1": BETA1, "n": SPACINGS, "records": RECORDS}
-    results = iter(setting.sweep("divergence", walk_one, runs, about))
+    results = iter(setting.sweep("divergence", walk_one, runs))
     paths: dict[Cycle, dict[str, list[float]]] = {c: {} for c in cycles}
     for c, name in around:
         paths[c][name] = next(results)["x"]

@@ -174,11 +174,7 @@ def measure(setting: Setting) -> Memory:
         *({"gradients": "impulses", "optimizer": n, "impulses_in_all": number} for n in NAMES),
         *({"gradients": kind, "optimizer": n} for kind in ("drop", "spike") for n in NAMES),
     ]
-    about = {
-        "betas": [BETA1, BETA2], "eps": EPS, "impulses": [GAP, IMPULSE_AT], "before": BEFORE,
-        "drop": [DROP, DROP_STEPS], "spike": [SPIKE, SPIKE_STEPS], "thin": THIN,
-    }  # fmt: skip
-    results = setting.sweep("second_moment_memory", follow, runs, about)
+    results = setting.sweep("second_moment_memory", follow, runs)
     by_kind = [dict(zip(NAMES, results[i : i + 3], strict=True)) for i in (0, 3, 6)]
     moved = {name: np.array(result["moved"]) for name, result in by_kind[0].items()}
     return Memory(change_of_s(), moved, by_kind[1], by_kind[2])

@@ -20,7 +20,7 @@ from experiments.lineup import OPTIMIZERS, build
 from minigrad import Tensor
 from optim.loop import coordinatewise
 
-__all__ = ["SETTLED", "Path", "walk"]
+__all__ = ["SETTLED", "Trajectory", "walk"]
 
 Array = npt.NDArray[np.float64]
 
@@ -29,7 +29,7 @@ SETTLED = 10**9
 
 
 @dataclass(frozen=True)
-class Path:
+class Trajectory:
     """Where an optimizer has been.
 
     Attributes
@@ -57,7 +57,7 @@ def walk(
     every: int = 1,
     corrected: bool = True,
     **hyperparameters: Any,
-) -> Path:
+) -> Trajectory:
     """Make steps of an optimizer from `start`, and keep every so many of them.
 
     Parameters
@@ -117,7 +117,7 @@ def walk(
     go(*fixed, settled, t, steps)
     moved, *states = kept
     t_kept = np.arange(1, steps // every + 1) * every
-    return Path(t_kept, moved, dict(zip(initial, states, strict=True)))
+    return Trajectory(t_kept, moved, dict(zip(initial, states, strict=True)))
 
 
 @functools.cache  # machine code is kept for this process only: Numba's cache on disk would not
