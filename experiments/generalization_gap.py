@@ -11,6 +11,7 @@ with every optimizer tuned in the same way.  Run it whole, cell by cell, or with
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -199,7 +200,7 @@ class Tuned:
 class Measurement:
     """What the optimizers found on the construction, and on the images."""
 
-    construction: dict[str, Result]
+    construction: Mapping[str, Result]
     minimum_norm: Vector
     negatives: float
     images: dict[str, Tuned]
