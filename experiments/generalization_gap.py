@@ -220,12 +220,7 @@ def measure(setting: Setting) -> Measurement:
     """Train on both: on the construction once, on the images with every rate and seed."""
     names = list(CONSTRUCTION)
     runs = [{"optimizer": n, **CONSTRUCTION[n], "seed": setting.seed} for n in names]
-    paths = setting.sweep(
-        "generalization_gap_construction",
-        train_construction,
-        runs,
-        about={"examples": EXAMPLES, "new": NEW_EXAMPLES, "positive": POSITIVE},
-    )
+    paths = setting.sweep("generalization_gap_construction", train_construction, runs)
     X, y, y_new = examples(setting.seed)
     seeds = range(setting.seed, setting.seed + (REDUCED_SEEDS if setting.reduced else SEEDS))
     some = slice(1, -1) if setting.reduced else slice(None)  # of the learning rates
@@ -235,17 +230,7 @@ def measure(setting: Setting) -> Measurement:
         for c in CONTESTANTS
         for lr in c.lrs[some]
     ]
-    results = setting.sweep(
-        "generalization_gap",
-        train_on_images,
-        runs,
-        about={
-            "images": [TRAINING_IMAGES, HELD_OUT],
-            "hidden": HIDDEN,
-            "epochs": EPOCHS,
-            "batch_size": BATCH_SIZE,
-        },
-    )
+    results = setting.sweep("generalization_gap", train_on_images, runs)
 
     def errors(part: str) -> Vector:
         flat = [result[f"{part}_error"] for result in results]

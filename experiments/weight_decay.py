@@ -224,20 +224,7 @@ def measure(setting: Setting) -> Measurement:
         for lr in lrs
         for decay in decays
     ]
-    results = iter(
-        setting.sweep(
-            "weight_decay",
-            train_on_images,
-            runs,
-            about={
-                "images": [TRAINING_IMAGES, HELD_OUT],
-                "wrong_labels": WRONG_LABELS,
-                "hidden": HIDDEN,
-                "epochs": EPOCHS,
-                "batch_size": BATCH_SIZE,
-            },
-        )
-    )
+    results = iter(setting.sweep("weight_decay", train_on_images, runs))
     cells: dict[str, list[Result]] = {name: [] for name in columns}
     for _ in seeds:
         for name, decays in columns.items():
