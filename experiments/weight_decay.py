@@ -177,7 +177,10 @@ def best_decays(decays: list[float], losses: Vector) -> Vector:
         j = int(np.clip(np.argmin(row), 1, len(row) - 2))
         left, middle, right = row[j - 1 : j + 2]
         bend = left - 2 * middle + right
-        shift = np.clip((left - right) / (2 * bend), -1, 1) if bend > 0 else np.argmin(row) - j
+        if 0 < bend < np.inf:
+            shift = float(np.clip((left - right) / (2 * bend), -1, 1))
+        else:  # the minimum is at the edge, or beside a cell that diverged
+            shift = float(np.argmin(row) - j)
         best.append(at[j] + shift * (at[1] - at[0]))
     return np.exp(best)
 
@@ -330,10 +333,10 @@ def _judge_grid(m: Measurement) -> Verdict:
             else "in part"
         ),
         remark="These are AdamW's axes as in PyTorch, where each step shrinks by ηλ. On the "
-        f"paper's, λ' = ηλ, the decoupled slope is {decoupled + 1:+.2f}: the diagonal "
-        "is there. A best λ that does not move is what one expects where training comes to rest, "
-        "for then η drops out of the balance of decay and gradients. The paper anneals η, and its "
-        "networks have normalized layers.",
+        f"paper's, λ' = ηλ, the decoupled slope is {decoupled + 1:+.2f}. A "
+        "best λ that does not move is what one expects where training comes to rest, for then η "
+        "drops out of the balance of decay and gradients. The paper anneals η, and its networks "
+        "have normalized layers.",
     )  # fmt: skip
 
 

@@ -69,6 +69,11 @@ def test_the_best_decay_stays_on_the_grid() -> None:
     np.testing.assert_allclose(script.best_decays(decays, rows), [0.1, 10.0, 1.0, 0.1])
 
 
+def test_the_best_decay_beside_a_cell_that_diverged_is_a_cell() -> None:
+    rows = np.array([[2.0, 1.0, np.inf], [1.0, 2.0, np.inf], [np.inf, 2.0, 1.0]])
+    np.testing.assert_allclose(script.best_decays([0.1, 1.0, 10.0], rows), [1.0, 0.1, 10.0])
+
+
 def test_slopes_leave_out_rates_that_need_no_decay() -> None:
     assert valley(0.0).settled.tolist() == LRS[2:]
     assert valley(0.0).settled[0] == script.AT_REST
