@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from datasets import SOURCES, DataError, cache_folder
+from datasets.glyphs import SOURCE as GLYPHS
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -44,6 +45,7 @@ def _list() -> int:
             print(f"    file     {place}")
         else:
             print(f"    file     {place} (wrong checksum: delete it and fetch it again)")
+    print(f"glyphs: {GLYPHS}, 16x16 pixels, 10 classes")
     print(f"\nSearched: $MINIGRAD_DATA, then {cache_folder()}")
     return 0
 
