@@ -159,8 +159,8 @@ class Memory:
 
     change: dict[str, Array]
     moved: dict[str, Array]
-    drop: dict[str, Result]
-    spike: dict[str, Result]
+    drop: Mapping[str, Result]
+    spike: Mapping[str, Result]
 
     def gain(self, name: str) -> float:
         """By what factor the effective rate grows from before the drop to the end."""
