@@ -9,7 +9,7 @@ cell by cell, or with ``python -m experiments second_moment_memory``.
 # %% What is used
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
