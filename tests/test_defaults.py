@@ -167,6 +167,22 @@ def test_on_the_real_data_the_defaults_hold_and_the_rate_of_the_mlp_does_not(
     assert rate.best.lr == 0.03
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("optimizer", script.OPTIMIZERS)
+def test_with_20_seeds_the_default_β_are_within_5_percent_of_the_best_pair_that_was_seen(
+    optimizer: str, real_airfoil: Path
+) -> None:
+    data = airfoil(real_airfoil)
+    start = replace(script.default("MLP", optimizer), lr=0.03)
+
+    def mean_loss(point: Point) -> float:
+        runs = [{**point.run(seed), "epochs": script.EPOCHS["MLP"]} for seed in range(1, 21)]
+        return float(np.mean([script.train(data, **run)["loss"] for run in runs]))
+
+    above = mean_loss(start) / mean_loss(replace(start, one_minus_beta1=0.03)) - 1
+    assert 0.0 < above < script.NEAR
+
+
 def test_ε_from_1e_10_to_1e_6_gives_nearly_the_same_losses() -> None:
     data = airfoil_stand_in()
     losses = [
@@ -195,6 +211,15 @@ def test_other_losses_lead_to_other_verdicts(
 ) -> None:
     m = measured(loss)
     assert [verdict.verdict for verdict in script.judge(m)] == verdicts
+
+
+@pytest.mark.parametrize(("noise", "verdict"), [(0.001, "fails"), (0.02, "holds")])
+def test_what_two_standard_errors_explain_does_not_count(noise: float, verdict: str) -> None:
+    m = measured(lambda p: 1.0)
+    for start in starts():
+        for lr in REDUCED.beta_rates:  # 6% above the others, ± the noise
+            m.losses[replace(start, lr=lr)][:] = (1.06 - noise, 1.06 + noise)
+    assert script.judge(m)[0].verdict == verdict
 
 
 def test_a_better_rate_does_not_count_against_β_or_ε() -> None:
