@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from datasets import airfoil, airfoil_stand_in
+from datasets import airfoil, airfoil_stand_in, minibatches
 from experiments import learning_rate_sensitivity as script
 from experiments.learning_rate_sensitivity import FACTORS, NO_SMOOTHING, UNITS, Measurement
 from experiments.protocol import least_squares_loss
@@ -119,6 +119,19 @@ def test_small_rates_of_sgd_give_the_loss_of_gradient_descent_in_closed_form(uni
         for seed in range(1, 6)
     ]
     assert np.mean(losses) == pytest.approx(expected, rel=0.01)
+
+
+def test_a_training_is_the_sections_protocol_written_out_in_numpy() -> None:
+    data = airfoil_stand_in()
+    weights, batches = np.random.default_rng(3).spawn(2)
+    w, b = weights.normal(0.0, 0.01, (5, 1)), 0.0
+    for _ in range(2):
+        for X, y in minibatches(data.X, data.y, 10, batches):
+            error = X @ w + b - y  # the gradient of ½ mean error²: mean error x
+            w, b = w - 0.03 * X.T @ error / len(X), b - 0.03 * float(error.mean())
+    loss = float(np.mean((data.X @ w + b - data.y) ** 2)) / 2
+    found = train_linear(data, optimizer="sgd", lr=0.03, seed=3)["loss"]
+    assert found == pytest.approx(loss, rel=1e-13)
 
 
 def test_losses_are_those_of_single_trainings(reduced: Measurement) -> None:
