@@ -67,7 +67,7 @@ def train_linear(
         for _ in range(epochs):
             for X, y in minibatches(A, data.y, BATCH_SIZE, batches):
                 rule.zero_grad()
-                (mse_loss(X @ w, y) / 2).backward()  # one operation for squared_loss's three
+                (mse_loss(X @ w, y) / 2).backward()  # ½ mean squared error
                 rule.step()
         loss = float(np.mean((A @ w.data - data.y) ** 2)) / 2
     return {"loss": loss if np.isfinite(loss) else np.inf}
