@@ -295,7 +295,7 @@ def judge(m: Measurement) -> list[Verdict]:
             "width gained on features in own units: "
             + ", ".join(f"by {name} {effect:+.2f} decades" for name, effect in effects.items()),
             ("fails", "in part", "holds")[len(adds)],
-            f"By {' and '.join(idle)}, the range becomes no wider (by {LARGER_BY} decades)."
+            f"By {' and '.join(idle)}, less is gained than {LARGER_BY} decades, the grid's spacing."
             if idle
             else "",
         ),
