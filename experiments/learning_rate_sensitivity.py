@@ -407,7 +407,10 @@ def draw_ranges(ax: Axes, m: Measurement, units: str) -> None:
         )  # fmt: skip
         above = float(medians(m, units, method).min()) / m.floor - 1
         text = decades(found) if found else f"none: {above:.1%} above at best"
-        ax.text(shown.high * 1.15, y, text, va="center", size="small", weight=bold)
+        ax.text(
+            shown.high * 1.15, y, text, va="center", size="small", weight=bold,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
+        )  # fmt: skip
     ax.set_yticks(range(len(methods)), [NAMES[method] for method in methods], size="small")
     ax.axvline(LEARNING_RATE, color="0.4", linewidth=0.8, linestyle=":", zorder=0)
     ax.set(xscale="log", xlim=(1e-4, 60), ylim=(len(methods) - 0.4, -0.6))
@@ -419,7 +422,7 @@ def draw_ranges(ax: Axes, m: Measurement, units: str) -> None:
 
 # %% The question
 QUESTION = Question(
-    asks="how wide is the range of learning rates that come within 5% of the best possible loss?",
+    asks="how wide is the range of learning rates that end near the best loss?",
     equations=(
         r"L(\eta) = \mathrm{median}_{\mathrm{seeds}}\ \frac{1}{2n} \sum_i (\hat y_i - y_i)^2",
         r"L(\eta) \leq 1.05\ L^{*}",
