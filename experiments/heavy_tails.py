@@ -36,7 +36,9 @@ SEEDS, OTHER_SEEDS = 48, 12
 """Of Adam and Yogi, and of the others beside them, on noisy quadratics."""
 SPARSE_STEPS, REDUCED_SPARSE_STEPS = 5_000, 2_000
 SPARSE_SEEDS, REDUCED_SPARSE_SEEDS = 5, 3
-AIRFOIL_SEEDS, REDUCED_AIRFOIL_SEEDS = 10, 3
+AIRFOIL_SEEDS = 10
+VISIBLE = 0.001
+"""One in the last digit of the losses that the section prints."""
 
 # %% [markdown]
 # ## Noisy quadratics
@@ -94,7 +96,8 @@ REFERENCE = {
     ("airfoil", "adam"): 0.2435,
     ("airfoil", "yogi"): 0.2434,
 }
-"""Measured for this project before, on other draws and steps: the order is what should agree."""
+"""Measured before, on other draws and by a protocol that was not written down: what should agree is
+the order, and about the ratio of Yogi to Adam."""
 
 # %% [markdown]
 # ## Every learning rate at once
@@ -105,13 +108,14 @@ REFERENCE = {
 # noise is the same for all optimizers.
 #
 # Clipped SGD limits every gradient to [-1, 1]: in one dimension there is no other norm than |g|.
+# Momentum is a mean of gradients (1 - β in front of g), so its best rate is about SGD's.
 
 # %% The optimizers, and the learning rates that each of them tries
-CLIPPED = "sgd, clipped"
+CLIPPED, CLIP = "sgd, clipped", 1.0
 PER_DECADE = 3
 DECADES = {
     "adam": (-5, -1), "yogi": (-4, 0), "amsgrad": (-4, 0), "rmsprop": (-5, 0), "adagrad": (-3, 1),
-    "lion": (-6, -1), "momentum": (-9, -3), "sgd": (-8, -2), CLIPPED: (-5, -1),
+    "lion": (-6, -1), "momentum": (-8, -2), "sgd": (-8, -2), CLIPPED: (-5, -1),
 }  # fmt: skip
 """Powers of ten at the two ends of each grid."""
 SPARSE_DECADES = DECADES | {
@@ -134,7 +138,7 @@ def rule_and_step(optimizer: str, z: Tensor) -> Callable[[], None]:
         return rule.step
 
     def clipped_step() -> None:
-        clip_grad_value([z], 1.0, nonfinite="ignore")
+        clip_grad_value([z], CLIP, nonfinite="ignore")
         rule.step()
 
     return clipped_step
@@ -412,7 +416,11 @@ def measure(setting: Setting) -> HeavyTails:
         for p in PROBLEMS
         for o in DECADES
     ]
-    results = setting.sweep("heavy_tails", train_one, runs)
+    constants = {
+        "start": START, "spike": SPIKE, "clip": CLIP,
+        "features": FEATURES, "label noise": LABEL_NOISE,
+    }  # fmt: skip
+    results = setting.sweep("heavy_tails", train_one, runs, constants)
     tunings = {
         (run["problem"], run["optimizer"]): Tuning(
             run["problem"],
@@ -425,7 +433,7 @@ def measure(setting: Setting) -> HeavyTails:
     section = [
         {"optimizer": o, "lr": LEARNING_RATE, "eps": eps, "seed": seed}
         for o, eps in (("adam", 1e-6), ("yogi", 1e-3))
-        for seed in seeds(REDUCED_AIRFOIL_SEEDS if reduced else AIRFOIL_SEEDS)
+        for seed in seeds(AIRFOIL_SEEDS)
     ]
     about = {"data": setting.data.source}
     losses = setting.sweep(
@@ -489,8 +497,8 @@ def table(m: HeavyTails) -> str:
     lines += ["", f"{'airfoil, η = 0.01':26}{'optimizer':15}{'final loss':>17}{'reference':>17}"]
     for name, losses in m.airfoil.items():
         ours = f"{losses.mean():.4f} ± {losses.std(ddof=1):.4f}"
-        reference = REFERENCE["airfoil", name]
-        lines.append(f"{'':26}{label(name):15}{ours:>17}{f'{reference} ± 0.0009':>17}")
+        known = REFERENCE["airfoil", name]
+        lines.append(f"{'':26}{label(name):15}{ours:>17}{f'{known} ± 0.0009':>17}")
     return "\n".join([*lines, f"data: {m.source}"])
 
 
@@ -503,8 +511,8 @@ def table(m: HeavyTails) -> str:
 #   spikes.
 # - *Can be compared at one learning rate* fails if taking Adam's best rate for both, or Yogi's,
 #   changes who is ahead, on half of the problems or more; holds if on none.
-# - *Yogi does better on the section's own data* holds if its mean loss is lower by more than the
-#   standard deviation over seeds, and fails otherwise.
+# - *On the section's own data Yogi ends at a lower loss* holds if its mean over seeds is lower by
+#   at least 0.001, one in the last digit that the section prints, and fails otherwise.
 
 
 # %% The rules
@@ -515,7 +523,6 @@ def judge(m: HeavyTails) -> list[Verdict]:
     turned = [p for p in PROBLEMS if m.turned(p)]
     clipped = [p for p in PROBLEMS if m.tunings[p, CLIPPED].error < m.tunings[p, "yogi"].error]
     adam, yogi = (m.airfoil[name] for name in PAIR)
-    spread = max(float(adam.std(ddof=1)), float(yogi.std(ddof=1)))
     return [
         Verdict(
             "Yogi is more stable than Adam for sparse and heavy-tailed gradient distributions.",
@@ -539,14 +546,14 @@ def judge(m: HeavyTails) -> list[Verdict]:
             f"best η for both, or Yogi's, changes who is ahead on {len(turned)} of "
             f"{len(PROBLEMS)} problems",
             "fails" if 2 * len(turned) >= len(PROBLEMS) else "in part" if turned else "holds",
-            "At equal η, Yogi's steps are the smaller ones wherever gradients vary: it looks more "
-            "stable at large η and slower at small η.",
+            "Under such noise Yogi's s is larger than Adam's, so at equal η its steps are smaller: "
+            "it looks more stable at large η and slower at small η.",
         ),
         Verdict(
             "On the section's own data, at its η = 0.01, Yogi ends at a lower loss than Adam.",
             f"{yogi.mean():.4f} ± {yogi.std(ddof=1):.4f}, Adam {adam.mean():.4f} ± "
             f"{adam.std(ddof=1):.4f} ({len(adam)} seeds)",
-            "holds" if float(adam.mean() - yogi.mean()) > spread else "fails",
+            "holds" if float(adam.mean() - yogi.mean()) >= VISIBLE else "fails",
             "Airfoil's gradients have no heavy tails: its losses do not show what Yogi changes.",
         ),
     ]
@@ -577,7 +584,9 @@ def portion(wins: Sequence[bool]) -> Literal["holds", "in part", "fails"]:
 def style(optimizer: str) -> dict[str, Any]:
     """Return an optimizer's line; clipped SGD has no line in the lineup."""
     if optimizer == CLIPPED:
-        return line("sgd", marker=True) | {"label": "SGD, clipped", "marker": "X"}
+        return line("sgd", marker=True) | {
+            "label": "SGD, clipped", "marker": "s", "markerfacecolor": "none",
+        }  # fmt: skip
     return line(optimizer, marker=True)
 
 
