@@ -9,8 +9,10 @@ import pytest
 
 from datasets import airfoil
 from experiments import heavy_tails as script
-from experiments.heavy_tails import CLIPPED, DECADES, PAIR, PROBLEMS, SPARSE, HeavyTails, Tuning
+from experiments import noisy_gradients as noisy
+from experiments.heavy_tails import DECADES, PAIR, HeavyTails, Tuning
 from experiments.lineup import build
+from experiments.noisy_gradients import CLIPPED, PROBLEMS, SPARSE
 from experiments.question import Setting, verdict_lines
 from experiments.sweep import Result
 from experiments.trainings import train_linear
@@ -34,13 +36,13 @@ def reduced(tmp_path_factory: pytest.TempPathFactory) -> HeavyTails:
 def test_all_rates_at_once_is_each_rate_by_itself(optimizer: str) -> None:
     rates = script.grid(ONE_SIDED, optimizer)[::4]
     seeds, steps = [3, 4], 400
-    together = script.train_noisy(
+    together = noisy.train_noisy(
         problem=ONE_SIDED, optimizer=optimizer, rates=rates, seeds=seeds, steps=steps
     )
     for seed in seeds:
-        noise = script.NOISES[ONE_SIDED](np.random.default_rng(seed), steps)
+        noise = noisy.NOISES[ONE_SIDED](np.random.default_rng(seed), steps)
         for lr, found in zip(rates, together[str(seed)], strict=True):
-            x = Tensor([script.START], requires_grad=True)
+            x = Tensor([noisy.START], requires_grad=True)
             rule = build("sgd" if optimizer == CLIPPED else optimizer, [x], lr=lr)
             path = []
             for n in noise:
@@ -55,17 +57,17 @@ def test_all_rates_at_once_is_each_rate_by_itself(optimizer: str) -> None:
 
 def test_the_sparse_training_is_each_rate_by_itself() -> None:
     rates, seed, steps = [0.003, 0.03], 5, 50
-    found = script.train_sparse(
+    found = noisy.train_sparse(
         problem=SPARSE, optimizer="yogi", rates=rates, seeds=[seed], steps=steps
     )[str(seed)]
     for lr, error in zip(rates, found, strict=True):
         rng = np.random.default_rng(seed)
-        best = rng.normal(size=script.FEATURES)
-        w = Tensor(np.zeros(script.FEATURES), requires_grad=True)
+        best = rng.normal(size=noisy.FEATURES)
+        w = Tensor(np.zeros(noisy.FEATURES), requires_grad=True)
         rule = build("yogi", [w], lr=lr)
         for _ in range(steps):
-            x = (rng.random(script.FEATURES) < 1 / np.arange(1, script.FEATURES + 1)).astype(float)
-            y = x @ best + script.LABEL_NOISE * rng.normal()
+            x = (rng.random(noisy.FEATURES) < 1 / np.arange(1, noisy.FEATURES + 1)).astype(float)
+            y = x @ best + noisy.LABEL_NOISE * rng.normal()
             w.grad = (x @ w.data - y) * x
             rule.step()
         np.testing.assert_allclose(error, np.mean((w.data - best) ** 2), rtol=1e-9)
@@ -74,17 +76,17 @@ def test_the_sparse_training_is_each_rate_by_itself() -> None:
 def test_every_noise_has_the_moments_it_should_have() -> None:
     n = 1_000_000
     for problem, p in ((SYMMETRIC, 1e-3), (FREQUENT, 1e-2), (ONE_SIDED, 1e-3)):
-        noise = script.NOISES[problem](np.random.default_rng(0), n)
-        deviation = (p * script.SPIKE**2) ** 0.5
+        noise = noisy.NOISES[problem](np.random.default_rng(0), n)
+        deviation = (p * noisy.SPIKE**2) ** 0.5
         assert abs(noise.mean()) < 4 * deviation / n**0.5
-        assert abs(np.mean(np.abs(noise) > script.SPIKE / 2) / p - 1) < 4 / (n * p) ** 0.5
-    assert np.all(script.NOISES[ONE_SIDED](np.random.default_rng(0), n) > -10)
-    quartiles = np.quantile(script.NOISES[CAUCHY](np.random.default_rng(0), n), [0.25, 0.75])
+        assert abs(np.mean(np.abs(noise) > noisy.SPIKE / 2) / p - 1) < 4 / (n * p) ** 0.5
+    assert np.all(noisy.NOISES[ONE_SIDED](np.random.default_rng(0), n) > -10)
+    quartiles = np.quantile(noisy.NOISES[CAUCHY](np.random.default_rng(0), n), [0.25, 0.75])
     np.testing.assert_allclose(quartiles, [-1, 1], atol=0.01)  # those of a Cauchy distribution
 
 
 def test_a_diverged_training_is_infinite() -> None:
-    result = script.train_noisy(
+    result = noisy.train_noisy(
         problem=SYMMETRIC, optimizer="sgd", rates=[1e-3, 3.0], seeds=[1], steps=3000
     )
     assert np.isfinite(result["1"][0])
@@ -93,7 +95,7 @@ def test_a_diverged_training_is_infinite() -> None:
 
 def test_same_seed_same_numbers_and_more_seeds_change_none() -> None:
     def train(seeds: list[int]) -> Result:
-        return script.train_noisy(
+        return noisy.train_noisy(
             problem=CAUCHY, optimizer="yogi", rates=[0.01, 0.1], seeds=seeds, steps=500
         )
 
@@ -114,8 +116,8 @@ def test_second_moments_tend_to_the_mean_and_to_the_weighted_median(reduced: Hea
 
 
 def test_yogis_limits_are_medians_weighted_by_the_square() -> None:
-    for p, limit in ((0.0, 2.366), (1e-3, script.SPIKE**2)):
-        g2 = np.sort(script.spikes(np.random.default_rng(2), 4_000_000, p) ** 2)
+    for p, limit in ((0.0, 2.366), (1e-3, noisy.SPIKE**2)):
+        g2 = np.sort(noisy.spikes(np.random.default_rng(2), 4_000_000, p) ** 2)
         weight = np.cumsum(g2)
         median = g2[np.searchsorted(weight, weight[-1] / 2)]
         np.testing.assert_allclose(median, limit, rtol=3e-3)
@@ -194,9 +196,9 @@ def test_verdicts_follow_the_measurement() -> None:
 
 def test_no_one_wins_where_seeds_disagree() -> None:
     m = made({"adam": 1.0, "yogi": 1.0}, {}, SAME)
-    noisy = m.tunings[SPARSE, "yogi"]
-    spread = noisy.errors * np.linspace(0.5, 1.5, 8)
-    m.tunings[SPARSE, "yogi"] = dataclasses.replace(noisy, errors=spread)
+    yogi = m.tunings[SPARSE, "yogi"]
+    spread = yogi.errors * np.linspace(0.5, 1.5, 8)
+    m.tunings[SPARSE, "yogi"] = dataclasses.replace(yogi, errors=spread)
     low, high = m.interval(SPARSE)
     assert low < 1 < high
     assert m.winner(SPARSE) == "neither"
