@@ -396,6 +396,8 @@ def portion(wins: Sequence[bool]) -> Literal["holds", "in part", "fails"]:
 # ## As a picture
 #
 # A valley for each of the two: its lowest point is the best rate, its width how much that matters.
+# The shade holds the middle half of the seeds: it is below the mean where a few seeds end far off.
+# Of the others only the lowest point is drawn; those of momentum and SGD lie on each other.
 
 
 # %% The figure
@@ -455,7 +457,7 @@ def finding(m: HeavyTails) -> str:
 QUESTION = Question(
     asks="Is Yogi a fix for sparse and heavy-tailed gradients?",
     equations=(
-        r"g_t = x_{t-1} + n_t,\quad \mathbf{E}\,n_t = 0",
+        r"g_t = x_{t-1} + n_t",
         r"\mathrm{Adam}: s_\infty = \mathbf{E}[g^2]",
         r"\mathrm{Yogi}: \mathbf{E}[g^2;\, g^2 > s_\infty] = \mathbf{E}[g^2;\, g^2 < s_\infty]",
     ),

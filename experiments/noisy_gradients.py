@@ -34,7 +34,7 @@ Array = npt.NDArray[np.float64]
 #
 # The plainest problem with a noisy gradient: minimise ½ x² from x = 5, where each step sees
 #
-#     g_t = x_{t-1} + n_t,        mean of n_t: 0
+#     g_t = x_{t-1} + n_t,        n_t: noise around 0
 #
 # and what counts is the mean of x² over the second half of T steps.  The noise n_t is N(0, 1) plus,
 # with probability p, a spike of size 1000: of either sign, or always up (and then less its mean,
@@ -82,7 +82,7 @@ PROBLEMS = (*NOISES, SPARSE)
 # with a row for each η and a column for each seed, then trains them all side by side.  The seeds'
 # noise is the same for all optimizers.
 #
-# Clipped SGD limits every gradient to [-1, 1]: in one dimension there is no other norm than |g|.
+# Clipped SGD limits every element of the gradient to [-1, 1]: in one dimension, that is its norm.
 # Momentum is a mean of gradients (1 - β in front of g), so its best rate is about SGD's.
 
 # %% A step at learning rate 1
