@@ -187,7 +187,8 @@ def train(*, problem: str, **run: Any) -> Result:
 #
 # With spikes, Yogi's steps so become √(10⁶/1001) = 31.6 times smaller than Adam's at the same η.
 # That takes time: Yogi's s climbs from 0 by about p (1 - β₂) 1000² = 1 a step, and needs a million.
-# So it is started 1.5% below and above the median here, and x is kept at the minimum.
+# So it is started 1.5% below and above the median here, and x is kept at the minimum.  In trainings
+# of fewer steps than that, s is still on its way up: how Yogi compares with Adam depends on T.
 
 # %% Their measurement
 MOMENT_STEPS, MOMENT_REPLICAS = 30_000, 100

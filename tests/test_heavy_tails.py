@@ -177,7 +177,7 @@ def made(errors: dict[str, float], best: dict[str, int], airfoil: dict[str, floa
             seeds = np.linspace(0.98, 1.02, 8)  # the mean is 1
             tunings[problem, name] = Tuning(problem, name, rates, np.outer(v, seeds))
     spread = 0.001 * np.array([-1.0, 0.0, 1.0])
-    return HeavyTails(tunings, [], {k: v + spread for k, v in airfoil.items()}, "made up")
+    return HeavyTails(tunings, [], {k: v + spread for k, v in airfoil.items()}, "made up", 1000)
 
 
 SAME = {"adam": 0.24, "yogi": 0.24}
