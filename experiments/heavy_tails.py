@@ -23,14 +23,9 @@ from matplotlib.figure import Figure
 
 from experiments.lineup import line
 from experiments.noisy_gradients import (
-    CLIP,
     CLIPPED,
-    FEATURES,
-    LABEL_NOISE,
     PROBLEMS,
     SPARSE,
-    SPIKE,
-    START,
     SecondMoment,
     second_moments,
     train,
@@ -250,11 +245,7 @@ def measure(setting: Setting) -> HeavyTails:
         for p in PROBLEMS
         for o in DECADES
     ]
-    constants = {
-        "start": START, "spike": SPIKE, "clip": CLIP,
-        "features": FEATURES, "label noise": LABEL_NOISE,
-    }  # fmt: skip
-    results = setting.sweep("heavy_tails", train, runs, constants)
+    results = setting.sweep("heavy_tails", train, runs)
     tunings = {
         (run["problem"], run["optimizer"]): Tuning(
             run["problem"],
@@ -269,9 +260,8 @@ def measure(setting: Setting) -> HeavyTails:
         for o, eps in (("adam", 1e-6), ("yogi", 1e-3))
         for seed in seeds(AIRFOIL_SEEDS)
     ]
-    about = {"data": setting.data.source}
     losses = setting.sweep(
-        "heavy_tails-airfoil", functools.partial(train_linear, setting.data), section, about
+        "heavy_tails_airfoil", functools.partial(train_linear, setting.data), section
     )
     airfoil = {
         name: np.array([r["loss"] for r, run in zip(losses, section, strict=True)

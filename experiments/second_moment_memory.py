@@ -9,7 +9,7 @@ cell by cell, or with ``python -m experiments second_moment_memory``.
 # %% What is used
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -159,8 +159,8 @@ class Memory:
 
     change: dict[str, Array]
     moved: dict[str, Array]
-    drop: Mapping[str, Result]
-    spike: Mapping[str, Result]
+    drop: dict[str, dict[str, Any]]
+    spike: dict[str, dict[str, Any]]
 
     def gain(self, name: str) -> float:
         """By what factor the effective rate grows from before the drop to the end."""
