@@ -464,7 +464,7 @@ def _draw_losses(ax: Axes, m: BiasCorrection) -> None:
 
 # %% The question
 QUESTION = Question(
-    asks="what are Adam's first steps without bias correction, and does a training notice?",
+    asks="What are Adam's first steps without bias correction, and does a training notice?",
     equations=(
         r"v_t = (1 - \beta_1^t)\,g, \quad s_t = (1 - \beta_2^t)\,g^2",
         r"\frac{\mathrm{uncorrected\;step}}{\mathrm{corrected\;step}}"

@@ -411,7 +411,7 @@ def short(value: float) -> str:
 
 # %% The question
 QUESTION = Question(
-    asks="what is lost by leaving β₁, β₂, ε and the learning rate at their defaults?",
+    asks="What is lost by leaving β₁, β₂, ε and the learning rate at their defaults?",
     equations=(
         r"\beta_1 = 0.9 \quad \beta_2 = 0.999 \quad \epsilon = 10^{-8}",
         r"L / L^{\circ} - 1 \ \pm\ "

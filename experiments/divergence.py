@@ -426,7 +426,7 @@ def _draw_quadratic(ax: Axes, m: Divergence) -> None:
 
 # %% The question
 QUESTION = Question(
-    asks="do rare large gradients make Adam diverge, and does Yogi prevent it?",
+    asks="Do rare large gradients make Adam diverge, and does Yogi prevent it?",
     equations=(
         r"g_t = n\,d \;\mathrm{if}\; t \,\mathrm{mod}\, n = 1,\; \mathrm{else}\; -d, \quad"
         r" d = 1 \;\mathrm{if}\; x \geq -1,\; \mathrm{else}\; x + 2",

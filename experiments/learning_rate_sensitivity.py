@@ -421,7 +421,7 @@ def draw_ranges(ax: Axes, m: Measurement, units: str) -> None:
 
 # %% The question
 QUESTION = Question(
-    asks="how wide is the range of learning rates that end near the best loss?",
+    asks="How wide is the range of learning rates that end near the best loss?",
     equations=(
         r"L(\eta) = \mathrm{median}_{\mathrm{seeds}}\ \frac{1}{2n} \sum_i (\hat y_i - y_i)^2",
         r"L(\eta) \leq 1.05\ L^{*}",

@@ -377,7 +377,7 @@ def _draw_spike(ax: Axes, m: Memory) -> None:
 
 # %% The question
 QUESTION = Question(
-    asks="what do Adam, AMSGrad and Yogi remember of large gradients, and for how long?",
+    asks="What do Adam, AMSGrad and Yogi remember of large gradients, and for how long?",
     equations=(
         r"\mathrm{Adam:}\quad s_t = s_{t-1} + (1-\beta_2)\,(g_t^2 - s_{t-1})",
         r"\mathrm{Yogi:}\quad s_t = s_{t-1} + (1-\beta_2)\,"

@@ -1,12 +1,16 @@
 """Shared fixtures."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+from datasets import airfoil_stand_in
 from datasets.airfoil import AIRFOIL
+from experiments.question import Setting
+from experiments.sweep.executors import executor_for
 
 os.environ.setdefault("MPLBACKEND", "agg")
 
@@ -31,3 +35,13 @@ def real_airfoil() -> Path:
     if place is None:
         pytest.skip("the real airfoil file is not here (python -m datasets fetch airfoil)")
     return place
+
+
+@pytest.fixture(scope="session")
+def reduced_setting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Setting]:
+    """How a question is asked in a test: at its reduced size, on all cores, on the stand-in."""
+    with executor_for() as (executor, workers):
+        folder = tmp_path_factory.mktemp("results")
+        yield Setting(
+            airfoil_stand_in(), reduced=True, folder=folder, executor=executor, workers=workers
+        )

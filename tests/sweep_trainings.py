@@ -59,7 +59,7 @@ def returns_an_array(*, seed: int) -> Result:
     return {"end": np.zeros(seed)}
 
 
-def slow(*, seed: int, seconds: float = 0.05) -> Result:
+def slow(*, seed: int, seconds: float = 0.03) -> Result:
     """Take some time."""
     time.sleep(seconds)
     return walk(seed=seed)

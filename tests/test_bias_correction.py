@@ -19,8 +19,8 @@ T = np.arange(1.0, 201.0)
 
 
 @pytest.fixture(scope="module")
-def reduced(tmp_path_factory: pytest.TempPathFactory) -> BiasCorrection:
-    return script.measure(Setting(reduced=True, folder=tmp_path_factory.mktemp("bias")))
+def reduced(reduced_setting: Setting) -> BiasCorrection:
+    return script.measure(reduced_setting)
 
 
 def verdicts(m: BiasCorrection) -> list[str]:
@@ -87,8 +87,10 @@ def test_the_corrected_training_is_that_of_all_other_questions() -> None:
     assert script.train(data, variant="neither", lr=0.01, seed=4)["end"] != ours["end"]
 
 
-def test_the_same_seed_gives_the_same_numbers(reduced: BiasCorrection, tmp_path: Any) -> None:
-    again = script.measure(Setting(reduced=True, folder=tmp_path))
+def test_the_same_seed_gives_the_same_numbers(
+    reduced: BiasCorrection, reduced_setting: Setting, tmp_path: Any
+) -> None:
+    again = script.measure(dataclasses.replace(reduced_setting, folder=tmp_path))
     assert script.table(again) == script.table(reduced)
 
 

@@ -34,10 +34,8 @@ VIEWS = [pairs_of_beta, pairs_of_beta_at_one_rate, eps_alone, eps_and_rate, rate
 
 
 @pytest.fixture(scope="module")
-def reduced(tmp_path_factory: pytest.TempPathFactory) -> Measurement:
-    folder = tmp_path_factory.mktemp("defaults")
-    setting = Setting(data=airfoil_stand_in(), reduced=True, folder=folder, workers=1)
-    return script.measure(setting)
+def reduced(reduced_setting: Setting) -> Measurement:
+    return script.measure(reduced_setting)
 
 
 def points(cells: Map) -> set[Point]:

@@ -28,8 +28,8 @@ from experiments.rare_gradients import (
 
 
 @pytest.fixture(scope="module")
-def reduced(tmp_path_factory: pytest.TempPathFactory) -> Divergence:
-    return script.measure(Setting(reduced=True, folder=tmp_path_factory.mktemp("divergence")))
+def reduced(reduced_setting: Setting) -> Divergence:
+    return script.measure(reduced_setting)
 
 
 def verdicts(m: Divergence) -> list[str]:

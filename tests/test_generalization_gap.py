@@ -14,9 +14,8 @@ SEED = 1
 
 
 @pytest.fixture(scope="module")
-def reduced(tmp_path_factory: pytest.TempPathFactory) -> Measurement:
-    folder = tmp_path_factory.mktemp("generalization-gap")
-    return script.measure(Setting(reduced=True, seed=SEED, folder=folder, workers=1))
+def reduced(reduced_setting: Setting) -> Measurement:
+    return script.measure(reduced_setting)
 
 
 def verdicts(m: Measurement) -> list[str]:

@@ -24,9 +24,8 @@ CAUCHY = "Student's t, 1 degree"
 
 
 @pytest.fixture(scope="module")
-def reduced(tmp_path_factory: pytest.TempPathFactory) -> HeavyTails:
-    """What the reduced size measures."""
-    return script.measure(Setting(reduced=True, folder=tmp_path_factory.mktemp("results")))
+def reduced(reduced_setting: Setting) -> HeavyTails:
+    return script.measure(reduced_setting)
 
 
 # The trainings

@@ -19,16 +19,9 @@ REDUCED_RATES = script.RATES[:: script.REDUCED_STRIDE]
 
 
 @pytest.fixture(scope="module")
-def reduced(tmp_path_factory: pytest.TempPathFactory) -> Measurement:
+def reduced(reduced_setting: Setting) -> Measurement:
     """The reduced measurement of the methods that the verdicts are about, and Lion."""
-    setting = Setting(
-        data=airfoil_stand_in(),
-        reduced=True,
-        optimizers=("Lion",),
-        folder=tmp_path_factory.mktemp("sensitivity"),
-        workers=1,
-    )
-    return script.measure(setting)
+    return script.measure(replace(reduced_setting, optimizers=("Lion",)))
 
 
 def measured(widths: dict[str, tuple[float, ...]]) -> Measurement:

@@ -1,8 +1,6 @@
 """The paths of optimizers in two dimensions: functions, descents, verdicts and figures."""
 
-import functools
 import itertools
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,10 +36,9 @@ SCALED = sorted(set(BY_COORDINATE) - {"radam", "adadelta"})
 Point = npt.NDArray[np.float64]
 
 
-@functools.cache
-def reduced() -> paths.Paths:
-    with tempfile.TemporaryDirectory() as folder:
-        return paths.measure(Setting(reduced=True, folder=Path(folder)))
+@pytest.fixture(scope="module")
+def reduced(reduced_setting: Setting) -> paths.Paths:
+    return paths.measure(reduced_setting)
 
 
 def gradient(landscape: Landscape, x: Point) -> Point:
@@ -223,14 +220,14 @@ def test_adadelta_without_eps_never_starts() -> None:
 # Verdicts
 
 
-def test_the_reduced_run_comes_to_the_verdicts() -> None:
-    assert [verdict.verdict for verdict in paths.judge(reduced())] == ["holds", "in part", "holds"]
+def test_the_reduced_run_comes_to_the_verdicts(reduced: paths.Paths) -> None:
+    assert [verdict.verdict for verdict in paths.judge(reduced)] == ["holds", "in part", "holds"]
 
 
 @pytest.mark.slow
-def test_the_full_run_comes_to_the_same_verdicts(tmp_path: Path) -> None:
+def test_the_full_run_comes_to_the_same_verdicts(tmp_path: Path, reduced: paths.Paths) -> None:
     full = paths.measure(Setting(folder=tmp_path))
-    assert [v.verdict for v in paths.judge(full)] == [v.verdict for v in paths.judge(reduced())]
+    assert [v.verdict for v in paths.judge(full)] == [v.verdict for v in paths.judge(reduced)]
     assert full.counts("adam") == [11, 10, 5, 9]
     assert full.counts("sgd") == [5, 5, 0, 4]
     assert (full.serving_all("adam"), full.serving_all("sgd")) == (5, 0)
@@ -243,8 +240,8 @@ def test_reduced_rates_are_among_the_full_ones() -> None:
     assert build("adam", [Tensor(0.0, requires_grad=True)]).lr == paths.ADAM_DEFAULT
 
 
-def test_verdicts_follow_the_numbers() -> None:
-    m = reduced()
+def test_verdicts_follow_the_numbers(reduced: paths.Paths) -> None:
+    m = reduced
 
     def verdicts(**changes: object) -> list[str]:
         return [v.verdict for v in paths.judge(replace(m, **changes))]  # type: ignore[arg-type]
@@ -267,15 +264,15 @@ def test_verdicts_follow_the_numbers() -> None:
     assert verdicts(arriving=m.arriving | {("sgd", "rosenbrock"): m.rates})[2] == "in part"
 
 
-def test_the_table_has_every_optimizer_twice_in_100_columns() -> None:
-    lines = paths.table(reduced()).splitlines()
+def test_the_table_has_every_optimizer_twice_in_100_columns(reduced: paths.Paths) -> None:
+    lines = paths.table(reduced).splitlines()
     assert max(map(len, lines)) <= 100
     first_words = [row.split()[0] for row in lines if row]
     assert [first_words.count(label) for label in LABELS.values()] == [2] * len(OPTIMIZERS)
 
 
-def test_numbers_of_the_table_are_those_measured() -> None:
-    m = reduced()
+def test_numbers_of_the_table_are_those_measured(reduced: paths.Paths) -> None:
+    m = reduced
     rows = [row.split() for row in paths.table(m).splitlines() if row.startswith("Adam ")]
     steps = [m.best["adam", function].steps for function in LANDSCAPES]
     assert [float(cell) for cell in rows[0][2::3]] == steps
@@ -305,8 +302,8 @@ def test_families_hold_every_optimizer_once() -> None:
     assert sorted([*names, "adamw"]) == sorted(OPTIMIZERS)
 
 
-def test_each_panel_shows_its_family_with_steps() -> None:
-    m = reduced()
+def test_each_panel_shows_its_family_with_steps(reduced: paths.Paths) -> None:
+    m = reduced
     figure = paths.draw(m)
     axes = np.reshape(np.array(figure.axes), (len(LANDSCAPES), len(paths.FAMILIES)))
     for row, function in zip(axes, LANDSCAPES, strict=True):
@@ -324,8 +321,8 @@ def test_each_panel_shows_its_family_with_steps() -> None:
     plt.close(figure)
 
 
-def test_no_legend_reaches_into_the_next_panel() -> None:
-    figure = paths.draw(reduced())
+def test_no_legend_reaches_into_the_next_panel(reduced: paths.Paths) -> None:
+    figure = paths.draw(reduced)
     figure.canvas.draw()
     axes = np.reshape(np.array(figure.axes), (len(LANDSCAPES), len(paths.FAMILIES)))
     for row in axes:
@@ -337,16 +334,16 @@ def test_no_legend_reaches_into_the_next_panel() -> None:
     plt.close(figure)
 
 
-def test_the_turned_copy_is_shown_at_the_rate_tuned_for_f() -> None:
-    m = reduced()
+def test_the_turned_copy_is_shown_at_the_rate_tuned_for_f(reduced: paths.Paths) -> None:
+    m = reduced
     for name in OPTIMIZERS:
         assert m.shown(name, "rotated").lr == m.best[name, "quadratic"].lr
         assert m.shown(name, "beale") is m.best[name, "beale"]
 
 
-def test_the_animation_is_a_small_gif_of_many_frames(tmp_path: Path) -> None:
+def test_the_animation_is_a_small_gif_of_many_frames(tmp_path: Path, reduced: paths.Paths) -> None:
     path, others = tmp_path / "paths.gif", plt.get_fignums()
-    paths.animate(reduced(), path)
+    paths.animate(reduced, path)
     assert path.stat().st_size < 3e6
     assert [file.name for file in tmp_path.iterdir()] == ["paths.gif"]
     with Image.open(path) as gif:
@@ -363,7 +360,7 @@ def test_the_animation_is_a_small_gif_of_many_frames(tmp_path: Path) -> None:
 
 
 def test_an_interrupted_animation_leaves_the_old_one_and_nothing_else(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reduced: paths.Paths
 ) -> None:
     path, others = tmp_path / "paths.gif", plt.get_fignums()
     path.write_bytes(b"the old one")
@@ -377,7 +374,7 @@ def test_an_interrupted_animation_leaves_the_old_one_and_nothing_else(
 
     monkeypatch.setattr(PillowWriter, "finish", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        paths.animate(reduced(), path)
+        paths.animate(reduced, path)
     assert [file.name for file in tmp_path.iterdir()] == ["paths.gif"]
     assert path.read_bytes() == b"the old one"
     assert plt.get_fignums() == others

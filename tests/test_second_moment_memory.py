@@ -16,8 +16,8 @@ from experiments.second_moment_memory import GRADIENTS, NAMES, Memory, follow, i
 
 
 @pytest.fixture(scope="module")
-def reduced(tmp_path_factory: pytest.TempPathFactory) -> Memory:
-    return script.measure(Setting(reduced=True, folder=tmp_path_factory.mktemp("memory")))
+def reduced(reduced_setting: Setting) -> Memory:
+    return script.measure(reduced_setting)
 
 
 def verdicts(m: Memory) -> list[str]:

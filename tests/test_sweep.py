@@ -164,7 +164,7 @@ def test_a_broken_executor_of_the_callers_ends_the_sweep_with_what_is_done_kept(
         pytest.raises(RuntimeError, match="executor is broken"),
     ):
         sweep(trainings.dies_at_3, SEEDS[:9], results=path, executor=processes, workers=1)
-    assert [line["run"]["seed"] for line in lines_of(path)][:2] == [0, 1]
+    assert {line["run"]["seed"] for line in lines_of(path)} == {0, 1, 2}
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -59,7 +59,7 @@ def alive(group: int) -> bool:
     return True
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 2])
 @pytest.mark.parametrize("to_the_group", [True, False])
 def test_ctrl_c_ends_a_sweep_at_once_and_the_next_one_continues(
     tmp_path: Path, workers: int, to_the_group: bool
@@ -85,7 +85,7 @@ def test_when_the_sweep_is_killed_its_workers_end_too(tmp_path: Path) -> None:
     while alive(process.pid):
         assert time.monotonic() < deadline, "a worker outlived the sweep"
         time.sleep(0.05)
-    results = sweep(trainings.slow, RUNS, results=tmp_path / "runs.jsonl", workers=1)
+    results = sweep(trainings.slow, RUNS, results=tmp_path / "runs.jsonl", workers=2)
     assert results == [trainings.walk(**run) for run in RUNS]
 
 

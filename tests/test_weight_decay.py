@@ -12,9 +12,8 @@ from experiments.weight_decay import LRS, Grid, Measurement
 
 
 @pytest.fixture(scope="module")
-def reduced(tmp_path_factory: pytest.TempPathFactory) -> Measurement:
-    folder = tmp_path_factory.mktemp("weight-decay")
-    return script.measure(Setting(reduced=True, folder=folder, workers=1))
+def reduced(reduced_setting: Setting) -> Measurement:
+    return script.measure(reduced_setting)
 
 
 def verdicts(m: Measurement) -> list[str]:
