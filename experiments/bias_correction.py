@@ -27,7 +27,7 @@ from experiments.lineup import line
 from experiments.protocol import BATCH_SIZE
 from experiments.question import Question, Setting, Verdict, ask
 from experiments.sweep import Result
-from experiments.walk import SETTLED
+from experiments.trainings.walk import SETTLED
 from minigrad import Tensor, squared_loss
 
 Array = npt.NDArray[np.float64]

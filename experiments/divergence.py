@@ -22,7 +22,8 @@ from matplotlib.figure import Figure
 
 from experiments.lineup import LABELS, OPTIMIZERS, line
 from experiments.question import Question, Setting, Verdict, ask
-from experiments.rare_gradients import (
+from experiments.sweep import Result
+from experiments.trainings.rare_gradients import (
     BETA1,
     CYCLES,
     LR,
@@ -35,8 +36,7 @@ from experiments.rare_gradients import (
     measure_drift,
     walk_cycle,
 )
-from experiments.sweep import Result
-from experiments.walk import SETTLED, walk
+from experiments.trainings.walk import SETTLED, walk
 from optim.adam import adam_rule
 from optim.amsgrad import amsgrad_rule
 from optim.yogi import yogi_rule
@@ -55,7 +55,7 @@ NAMES = ("adam", "amsgrad", "yogi")
 #
 # Adam divides by √s, and by the time of the next large gradient s has forgotten the last one.  How
 # rare is too rare?  Far up the slope v and s repeat every n steps, and Adam's drift is a sum that
-# can be written down; `rare_gradients.py` has it, and the constructions.  Without momentum Adam
+# can be written down; `trainings/rare_gradients.py` has it, and the constructions.  Without momentum Adam
 # climbs when (1 - β₂) n² is above 4 or so, by expanding the sum for a long memory: when
 # n > 2/√(1-β₂).
 #

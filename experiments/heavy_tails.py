@@ -22,7 +22,10 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from experiments.lineup import line
-from experiments.noisy_gradients import (
+from experiments.protocol import LEARNING_RATE
+from experiments.question import Question, Setting, Verdict, ask
+from experiments.trainings import train_linear
+from experiments.trainings.noisy_gradients import (
     CLIPPED,
     PROBLEMS,
     SPARSE,
@@ -30,9 +33,6 @@ from experiments.noisy_gradients import (
     second_moments,
     train,
 )
-from experiments.protocol import LEARNING_RATE
-from experiments.question import Question, Setting, Verdict, ask
-from experiments.trainings import train_linear
 
 Array = npt.NDArray[np.float64]
 
@@ -48,7 +48,7 @@ VISIBLE = 0.001
 # %% [markdown]
 # ## The problems
 #
-# They stand with their equations in ``noisy_gradients.py``:
+# They stand with their equations in ``trainings/noisy_gradients.py``:
 #
 #     g_t = x_{t-1} + n_t        ½ x² from x = 5, where n_t is N(0, 1) plus a spike of 1000 with
 #                                probability p: of either sign, or always up, less its mean;

@@ -17,7 +17,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from experiments.landscapes import (
+from experiments.lineup import LABELS, OPTIMIZERS, chosen, line
+from experiments.question import Question, Setting, Verdict, ask
+from experiments.race import Panel, race
+from experiments.sweep import Result
+from experiments.trainings.landscapes import (
     LANDSCAPES,
     ROTATION,
     SETTLED,
@@ -27,10 +31,6 @@ from experiments.landscapes import (
     descend,
     quadratic,
 )
-from experiments.lineup import LABELS, OPTIMIZERS, chosen, line
-from experiments.question import Question, Setting, Verdict, ask
-from experiments.race import Panel, race
-from experiments.sweep import Result
 
 RATES = tuple(float(10 ** (k / 4)) for k in range(-12, 5))  # 0.001 to 10, four to a decade
 REDUCED_RATES = RATES[2:15:2]  # 0.003 to 3, two to a decade
@@ -50,7 +50,7 @@ RACE = ("sgd", "momentum", "adagrad", "rmsprop", "adam", "yogi")
 # %% [markdown]
 # ## A descent
 #
-# The functions, and the loop that descends on them, stand in `landscapes.py`.  Gradients are
+# The functions, and the loop that descends on them, stand in `trainings/landscapes.py`.  Gradients are
 # minigrad's: f is computed on tensors, `backward` fills in ∇f, and the optimizer steps.  The point
 # is a matrix of one column, for Muon's sake, whose step is then about η along the mean gradient:
 # a column has one singular value, its length.  Weight decay is 0, since it would move the minimum;

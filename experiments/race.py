@@ -10,8 +10,8 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 from matplotlib.animation import PillowWriter
 
-from experiments.landscapes import STEPS, Descent, Landscape, contours
 from experiments.lineup import line
+from experiments.trainings.landscapes import STEPS, Descent, Landscape, contours
 
 __all__ = ["Panel", "race"]
 

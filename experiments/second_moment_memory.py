@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 from experiments.lineup import LABELS, line
 from experiments.question import Question, Setting, Verdict, ask
 from experiments.sweep import Result
-from experiments.walk import SETTLED, walk
+from experiments.trainings.walk import SETTLED, walk
 from optim import Adam, Yogi
 from optim.adam import adam_rule
 from optim.yogi import yogi_rule

@@ -13,7 +13,7 @@ import pytest
 from experiments import divergence as script
 from experiments.divergence import NAMES, Divergence
 from experiments.question import Setting
-from experiments.rare_gradients import (
+from experiments.trainings.rare_gradients import (
     BETA1,
     CYCLES,
     RECORDS,

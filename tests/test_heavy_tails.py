@@ -9,13 +9,13 @@ import pytest
 
 from datasets import airfoil
 from experiments import heavy_tails as script
-from experiments import noisy_gradients as noisy
 from experiments.heavy_tails import DECADES, PAIR, HeavyTails, Tuning
 from experiments.lineup import build
-from experiments.noisy_gradients import CLIPPED, PROBLEMS, SPARSE
 from experiments.question import Setting, verdict_lines
 from experiments.sweep import Result
+from experiments.trainings import noisy_gradients as noisy
 from experiments.trainings import train_linear
+from experiments.trainings.noisy_gradients import CLIPPED, PROBLEMS, SPARSE
 from minigrad import Tensor
 from optim import clip_grad_norm
 

@@ -12,7 +12,10 @@ from matplotlib.animation import PillowWriter
 from PIL import Image
 
 from experiments import paths
-from experiments.landscapes import (
+from experiments.lineup import LABELS, OPTIMIZERS, build, line
+from experiments.question import Setting
+from experiments.race import FRAMES
+from experiments.trainings.landscapes import (
     LANDSCAPES,
     ROTATION,
     STEPS,
@@ -21,9 +24,6 @@ from experiments.landscapes import (
     descend,
     quadratic,
 )
-from experiments.lineup import LABELS, OPTIMIZERS, build, line
-from experiments.question import Setting
-from experiments.race import FRAMES
 from minigrad import Tensor, grad
 
 SAMPLE = np.random.default_rng(5).normal(0.0, 2.0, (40, 2))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from experiments.lineup import OPTIMIZERS, build
-from experiments.walk import SETTLED, walk
+from experiments.trainings.walk import SETTLED, walk
 from minigrad import Tensor
 
 

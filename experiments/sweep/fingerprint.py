@@ -82,9 +82,10 @@ def _with_imports(file: Path) -> set[Path]:
         for node in ast.walk(ast.parse(path.read_bytes())):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("experiments."):
                 parts = str(node.module).split(".")[1:]
-                module = _folder(experiments).joinpath(*parts).with_suffix(".py")
-                if parts[0] not in HARNESS and module.is_file():
-                    todo.append(module)
+                place = _folder(experiments).joinpath(*parts)
+                place = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+                if parts[0] not in HARNESS:
+                    todo.append(place)
     return found
 
 

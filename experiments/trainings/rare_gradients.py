@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from experiments.sweep import Result
-from experiments.walk import walk
+from experiments.trainings.walk import walk
 
 __all__ = [
     "BETA1",
