@@ -55,9 +55,9 @@ NAMES = ("adam", "amsgrad", "yogi")
 #
 # Adam divides by √s, and by the time of the next large gradient s has forgotten the last one.  How
 # rare is too rare?  Far up the slope v and s repeat every n steps, and Adam's drift is a sum that
-# can be written down; `trainings/rare_gradients.py` has it, and the constructions.  Without momentum Adam
-# climbs when (1 - β₂) n² is above 4 or so, by expanding the sum for a long memory: when
-# n > 2/√(1-β₂).
+# can be written down; `trainings/rare_gradients.py` has it, and the constructions.  Without
+# momentum Adam climbs when (1 - β₂) n² is above 4 or so, by expanding the sum for a long memory:
+# when n > 2/√(1-β₂).
 #
 # The map measures the drift for many n, at the β₂ below.
 

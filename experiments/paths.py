@@ -50,11 +50,11 @@ RACE = ("sgd", "momentum", "adagrad", "rmsprop", "adam", "yogi")
 # %% [markdown]
 # ## A descent
 #
-# The functions, and the loop that descends on them, stand in `trainings/landscapes.py`.  Gradients are
-# minigrad's: f is computed on tensors, `backward` fills in ∇f, and the optimizer steps.  The point
-# is a matrix of one column, for Muon's sake, whose step is then about η along the mean gradient:
-# a column has one singular value, its length.  Weight decay is 0, since it would move the minimum;
-# so AdamW is Adam here.
+# The functions, and the loop that descends on them, stand in `trainings/landscapes.py`.  Gradients
+# are minigrad's: f is computed on tensors, `backward` fills in ∇f, and the optimizer steps.  The
+# point is a matrix of one column, for Muon's sake, whose step is then about η along the mean
+# gradient: a column has one singular value, its length.  Weight decay is 0, since it would move the
+# minimum; so AdamW is Adam here.
 
 # %% [markdown]
 # ## Each at a rate of its own
