@@ -40,6 +40,7 @@ from experiments.protocol import LEARNING_RATE
 from experiments.question import Question, Setting, Verdict, ask
 from experiments.sweep import Result
 from experiments.trainings import train_linear, train_mlp
+from experiments.uncertainty import mean_and_error
 
 OPTIMIZERS = ("adam", "yogi")
 EPOCHS = {"linear model": 2, "MLP": 5}
@@ -183,10 +184,9 @@ def compare(m: Measurement, start: Point, cells: Map) -> Comparison:
     best = best_of(m, [best_of(m, cell) for cell in every])
     lowest = float(m.losses[best].mean())
     with np.errstate(invalid="ignore"):  # a default that diverged is infinitely far above
-        difference = here - m.losses[best]
-        error = difference.std(ddof=1) / np.sqrt(len(difference))
+        difference, error = mean_and_error(here - m.losses[best])
     near = np.mean([above_best(m, cell, lowest) <= NEAR for cell in every])
-    return Comparison(float(difference.mean()) / lowest, float(error) / lowest, best, float(near))
+    return Comparison(difference / lowest, error / lowest, best, float(near))
 
 
 def above_best(m: Measurement, cell: Iterable[Point], lowest: float) -> float:

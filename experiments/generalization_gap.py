@@ -26,6 +26,7 @@ from experiments.lineup import BLUE, LABELS, build, line
 from experiments.question import Question, Setting, Verdict, ask
 from experiments.sweep import Result
 from experiments.trainings import train_classifier
+from experiments.uncertainty import mean_and_error
 from minigrad import Tensor, squared_loss
 
 Vector = npt.NDArray[np.float64]
@@ -213,11 +214,6 @@ class Measurement:
     def gap(self, label: str, to: str) -> tuple[float, float]:
         """Mean and standard error over seeds of one test error minus another."""
         return mean_and_error(self.images[label].test - self.images[to].test)
-
-
-def mean_and_error(values: Vector) -> tuple[float, float]:
-    """Return the mean and its standard error."""
-    return float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))
 
 
 def measure(setting: Setting) -> Measurement:

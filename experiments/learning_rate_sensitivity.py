@@ -31,7 +31,7 @@ from experiments.trainings import train_linear
 from experiments.useful_range import Range, useful_range
 
 RATES = tuple(float(f"{10 ** (k / 4 - 5):.3g}") for k in range(25))  # 1e-5 to 10, four a decade
-SEEDS, REDUCED_SEEDS, REDUCED_STRIDE = 10, 3, 2
+SEEDS, REDUCED_SEEDS, REDUCED_STRIDE = 10, 5, 2
 TOLERANCE = 0.05
 
 # %% [markdown]

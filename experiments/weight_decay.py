@@ -24,6 +24,7 @@ from experiments.lineup import build, line
 from experiments.question import Question, Setting, Verdict, ask
 from experiments.sweep import Result
 from experiments.trainings import train_classifier
+from experiments.uncertainty import mean_and_error
 from minigrad import Tensor
 
 Vector = npt.NDArray[np.float64]
@@ -188,11 +189,6 @@ def best_decays(decays: list[float], losses: Vector) -> Vector:
 def slope(lrs: Vector, decays: Vector) -> float:
     """Return b of log λ = a + b log η, by least squares."""
     return float(np.polyfit(np.log(lrs), np.log(decays), 1)[0])
-
-
-def mean_and_error(values: Vector) -> tuple[float, float]:
-    """Return the mean and its standard error."""
-    return float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))
 
 
 @dataclass(frozen=True)
