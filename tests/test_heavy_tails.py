@@ -144,6 +144,14 @@ def test_full_run_is_near_the_reference_and_has_the_same_verdicts(tmp_path: Path
     assert verdicts == ["in part", "in part", "fails", "fails"]
 
 
+def test_the_number_of_steps_decides_where_ratios_lie_on_both_sides_of_1() -> None:
+    m = made({"yogi": 0.5}, {}, SAME)
+    assert m.undecided() == []
+    m.shorter[100] = made({"yogi": 2.0}, {}, SAME).tunings
+    assert m.ratios(CAUCHY) == {100: pytest.approx(2.0), 1000: pytest.approx(0.5)}
+    assert m.undecided() == list(PROBLEMS[:-1])
+
+
 def test_no_best_rate_of_a_rule_that_normalises_lies_at_an_end(reduced: HeavyTails) -> None:
     ends = {key for key, tuned in reduced.tunings.items() if tuned.at_edge}
     # Under infinite variance, plain SGD does best by not moving, so its grid has no best rate.
@@ -176,7 +184,8 @@ def made(errors: dict[str, float], best: dict[str, int], airfoil: dict[str, floa
             seeds = np.linspace(0.98, 1.02, 8)  # the mean is 1
             tunings[problem, name] = Tuning(problem, name, rates, np.outer(v, seeds))
     spread = 0.001 * np.array([-1.0, 0.0, 1.0])
-    return HeavyTails(tunings, [], {k: v + spread for k, v in airfoil.items()}, "made up", 1000)
+    losses = {k: v + spread for k, v in airfoil.items()}
+    return HeavyTails(tunings, [], losses, "made up", 1000, {100: tunings})
 
 
 SAME = {"adam": 0.24, "yogi": 0.24}
