@@ -34,7 +34,8 @@ from experiments.sweep.executors import executor_for
 #
 # A sentence of a textbook is short.  An experiment has to choose: which data, which learning rate
 # for which optimizer, what counts as useful.  The verdicts are of three kinds: a claim *holds*, it
-# holds *in part*, which the remark explains, or it *fails*.
+# holds *in part*, which the remark explains, or it *fails*.  Beside the section's own sentences
+# stand some from papers, and some that a reader may conclude; the table says which.
 
 # %% A question, by the name of its script
 def question(name: str) -> Question[object]:
@@ -48,6 +49,13 @@ def question(name: str) -> Question[object]:
 
 
 # %% A verdict a row
+SOURCES = {
+    "section": "the section's claims",
+    "paper": "the papers' claims",
+    "reader": "what a reader may conclude",
+}
+
+
 def table(answers: Sequence[Answer]) -> str:
     """Return all verdicts as text of 100 columns: by experiment, the claim and the number.
 
@@ -56,9 +64,9 @@ def table(answers: Sequence[Answer]) -> str:
     >>> verdicts = [Verdict("Steps have length η.", "1.000 η", "holds")]
     >>> print(table([Answer("steps", "How long?", (), "", verdicts, Path("a.png"), None, 1.0)]))
     steps: How long?
-      holds    Steps have length η.                          1.000 η
+      holds    section  Steps have length η.                    1.000 η
     <BLANKLINE>
-    1 claim holds, 0 hold in part, 0 fail.
+    Of the section's claims 1 holds, 0 hold in part, 0 fail.
     """
     lines = []
     for answered in answers:
@@ -66,22 +74,30 @@ def table(answers: Sequence[Answer]) -> str:
         for verdict in answered.verdicts:
             lines += _row(verdict)
         lines.append("")
-    kinds = [verdict.verdict for answered in answers for verdict in answered.verdicts]
-    holds, in_part, fails = (kinds.count(kind) for kind in ("holds", "in part", "fails"))
-    claims = "1 claim holds" if holds == 1 else f"{holds} claims hold"
-    lines.append(f"{claims}, {in_part} hold in part, {fails} fail.")
+    lines += _counts([verdict for answered in answers for verdict in answered.verdicts])
     return "\n".join(lines)
 
 
+def _counts(verdicts: Sequence[Verdict]) -> list[str]:
+    lines = []
+    for source, of in SOURCES.items():
+        kinds = [verdict.verdict for verdict in verdicts if verdict.source == source]
+        holds, in_part, fails = (kinds.count(kind) for kind in ("holds", "in part", "fails"))
+        if kinds:
+            hold = "holds" if holds == 1 else "hold"
+            lines.append(f"Of {of} {holds} {hold}, {in_part} hold in part, {fails} fail.")
+    return lines
+
+
 def _row(verdict: Verdict) -> list[str]:
-    claim = textwrap.wrap(verdict.claim, 44)
-    number = textwrap.wrap(verdict.number, 43)
+    claim = textwrap.wrap(verdict.claim, 39)
+    number = textwrap.wrap(verdict.number, 40)
     height = max(len(claim), len(number))
     claim += [""] * (height - len(claim))
     number += [""] * (height - len(number))
-    labels = [verdict.verdict] + [""] * (height - 1)
+    labels = [f"{verdict.verdict:9}{verdict.source:9}"] + [" " * 18] * (height - 1)
     rows = zip(labels, claim, number, strict=True)
-    return [f"  {label:9}{left:46}{right}".rstrip() for label, left, right in rows]
+    return [f"  {label}{left:40}{right}".rstrip() for label, left, right in rows]
 
 
 # %% Asking all of them

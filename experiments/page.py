@@ -48,11 +48,12 @@ PAGE = Template("""<!doctype html>
   footer { margin-top: 3rem; color: #555; font-size: .9rem; }
 </style>
 <h1>The section's claims, checked</h1>
-<p>Each claim of the textbook's section on Adam and Yogi, the number that an experiment gave, and
-what follows. A claim <b>holds</b>, holds <b>in part</b>, or <b>fails</b>; the rule that decides is
-in the script of the experiment's name.</p>
+<p>What the textbook's section on Adam and Yogi claims, what papers behind it claim, and what a
+reader may conclude; the number that an experiment gave, and what follows. A claim <b>holds</b>,
+holds <b>in part</b>, or <b>fails</b>; the rule that decides is in the script of the experiment's
+name.</p>
 <div class="scroll"><table>
-<tr><th>verdict<th>claim<th>number<th>experiment
+<tr><th>verdict<th>claim<th>by<th>number<th>experiment
 $rows
 </table></div>
 $sections
@@ -128,7 +129,7 @@ def equation(tex: str) -> bytes:
 
 def _row(verdict: Verdict, name: str) -> str:
     return (
-        f"<tr>{_verdict_cell(verdict)}<td>{html.escape(verdict.claim)}"
+        f"<tr>{_verdict_cell(verdict)}<td>{html.escape(verdict.claim)}<td>{verdict.source}"
         f'<td>{html.escape(verdict.number)}<td><a href="#{name}">{name}</a>'
     )
 

@@ -97,12 +97,15 @@ class Verdict:
         Follows from the number by a rule that the script states.
     remark : str
         Where the claim is imprecise, or what goes against it.
+    source : {"section", "paper", "reader"}
+        Who claims it: the textbook's section, a paper, or a reader who concludes it from them.
     """
 
     claim: str
     number: str
     verdict: Literal["holds", "in part", "fails"]
     remark: str = ""
+    source: Literal["section", "paper", "reader"] = "section"
 
 
 @dataclass(frozen=True)
@@ -237,14 +240,15 @@ def verdict_lines(verdicts: Sequence[Verdict]) -> list[str]:
     --------
     >>> for line in verdict_lines([Verdict("Steps have length η.", "1.000 η", "holds")]):
     ...     print(line)
-    claim    Steps have length η.
+    claim    Steps have length η.  (section)
     number   1.000 η
     verdict  holds
     <BLANKLINE>
     """
     lines = []
     for verdict in verdicts:
-        rows = {"claim": verdict.claim, "number": verdict.number, "verdict": verdict.verdict}
+        claim = f"{verdict.claim}  ({verdict.source})"
+        rows = {"claim": claim, "number": verdict.number, "verdict": verdict.verdict}
         for label, text in (rows | ({"remark": verdict.remark} if verdict.remark else {})).items():
             lines += textwrap.wrap(
                 text, 99, initial_indent=f"{label:9}", subsequent_indent=" " * 9

@@ -77,7 +77,7 @@ def test_every_question_is_asked_and_stands_in_one_table(
     printed = capsys.readouterr().out
     for name in QUESTIONS:
         assert f"{name}: Do walks end?" in printed
-    assert f"0 claims hold, {len(QUESTIONS)} hold in part, 0 fail." in printed
+    assert f"Of the section's claims 0 hold, {len(QUESTIONS)} hold in part, 0 fail." in printed
     assert max(len(line) for line in printed.split("\n\n")[-2].splitlines()) <= 100
 
 
