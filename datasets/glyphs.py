@@ -22,10 +22,10 @@ FONTS = (
     "DejaVuSansMono", "DejaVuSansMono-Bold", "DejaVuSansMono-Oblique", "DejaVuSansMono-BoldOblique",
     "DejaVuSerif", "DejaVuSerif-Bold", "DejaVuSerif-Italic", "DejaVuSerif-BoldItalic",
     "STIXGeneral", "STIXGeneralBol", "STIXGeneralItalic", "STIXGeneralBolIta",
-    "cmr10", "cmb10", "cmti10", "cmss10", "cmtt10",
+    "cmr10", "cmb10", "cmss10", "cmtt10",
 )  # fmt: skip
 """Of matplotlib's fonts those with ten lining digits: cmmi10 has old-style ones, and the rest has
-symbols in their place."""
+symbols in their place.  (cmti10 has come with version 3.11 only.)"""
 
 SIZE = 16
 HEIGHT = 9.0, 13.0  # of the digit, in pixels
