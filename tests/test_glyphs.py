@@ -159,4 +159,4 @@ def test_an_error_draws_nothing() -> None:
 
 def test_the_list_of_data_sets_names_them(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list"]) == 0
-    assert "glyphs: digits from 21 fonts of matplotlib, drawn here" in capsys.readouterr().out
+    assert "glyphs: digits from 20 fonts of matplotlib, drawn here" in capsys.readouterr().out

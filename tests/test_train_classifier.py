@@ -47,7 +47,7 @@ def test_every_part_is_evaluated_and_only_one_trained_on(digits: dict[str, Image
     other = digits | {"test": replace(digits["test"], y=(digits["test"].y + 1) % 10)}
     again = train_classifier(other, optimizer="adam", lr=0.01, seed=1, epochs=20)
     assert again["train_loss"] == result["train_loss"] < 0.1
-    assert again["test_error"] > 0.9 > result["test_error"]
+    assert result["test_error"] < 0.5 < 0.8 < again["test_error"]
 
 
 def test_a_training_that_diverges_has_an_infinite_loss(digits: dict[str, Images]) -> None:
