@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,8 +13,10 @@ from pathlib import Path
 
 from datasets import DataError, airfoil
 from experiments import QUESTIONS, RESULTS
+from experiments.terminal import accept_any_encoding
 
 SECTION = ("adam", "yogi")
+OF_EVERY_OPTIMIZER = ("learning_rate_sensitivity", "paths", "claims")
 WITH_FIGURE = (*SECTION, *QUESTIONS, "claims", "schedules")
 EXPERIMENTS = {
     "adam": "the section's Adam, from scratch and concise, on the airfoil data",
@@ -27,8 +30,8 @@ EXPERIMENTS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
-    parser = _parser()
-    arguments = parser.parse_args(argv)
+    accept_any_encoding()
+    arguments = _parser().parse_args(argv)
     if arguments.list:
         for name, summary in EXPERIMENTS.items():
             print(f"{name:27}{summary}")
@@ -39,11 +42,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     try:
         return _run(names, arguments)
+    except BrokenPipeError:  # what reads our output has enough, as head has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except (OSError, DataError, ImportError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt as interruption:
-        print(str(interruption) or "interrupted", file=sys.stderr)
+        kept = "; finished runs are kept, and the same command goes on from them"
+        asked = any(name in QUESTIONS or name == "claims" for name in names)
+        print(str(interruption) or f"interrupted{kept if asked else ''}", file=sys.stderr)
         return 130
 
 
@@ -59,7 +67,13 @@ def _complaint(names: list[str], arguments: argparse.Namespace) -> str:
     for option in ("full", "report"):
         if getattr(arguments, option) and "claims" not in names:
             return f"--{option} belongs to claims; run python -m experiments claims --{option}"
-    if arguments.optimizers:
+    if not any(name in QUESTIONS or name == "claims" for name in names):
+        for option in ("workers", "cluster", "fresh"):
+            if getattr(arguments, option):
+                return f"--{option} belongs to claims and to questions: {', '.join(QUESTIONS)}"
+    if arguments.optimizers is not None:
+        if not any(name in OF_EVERY_OPTIMIZER for name in names):
+            return f"--optimizers belongs to {', '.join(OF_EVERY_OPTIMIZER)}"
         from experiments.lineup import chosen
 
         try:
@@ -71,6 +85,7 @@ def _complaint(names: list[str], arguments: argparse.Namespace) -> str:
 
 def _run(names: list[str], arguments: argparse.Namespace) -> int:
     if not arguments.show and any(name in WITH_FIGURE for name in names):
+        os.environ["MPLBACKEND"] = "agg"  # no window, whatever the user's own choice is
         import matplotlib as mpl
 
         mpl.use("agg")
@@ -98,7 +113,7 @@ def _run(names: list[str], arguments: argparse.Namespace) -> int:
 def _ask(questions: list[str], claims: bool, arguments: argparse.Namespace) -> int:
     from experiments.claims import ask_all, question
     from experiments.question import Setting, ask
-    from experiments.sweep import ResultsFileError, RunsFailed
+    from experiments.sweep import SweepError
     from experiments.sweep.executors import executor_for
 
     failed = 0
@@ -111,7 +126,7 @@ def _ask(questions: list[str], claims: bool, arguments: argparse.Namespace) -> i
         for name in questions:
             try:
                 ask(name, question(name), setting, show=arguments.show)
-            except (RunsFailed, ResultsFileError) as failure:
+            except SweepError as failure:
                 print(f"error: {name}: {failure}", file=sys.stderr)
                 failed += 1
         if claims:
@@ -150,7 +165,7 @@ def _parser() -> argparse.ArgumentParser:
                                           "command continues.")  # fmt: skip
     where = questions.add_mutually_exclusive_group()
     where.add_argument(
-        "--workers", type=_positive, metavar="N",
+        "--workers", type=_workers, metavar="N",
         help="processes that train at the same time (default: one for each core)",
     )  # fmt: skip
     where.add_argument(
@@ -162,7 +177,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     questions.add_argument(
         "--optimizers", metavar="A,B",
-        help="only these, where a question is about every optimizer: adam,yogi,sgd",
+        help="only these, and those that a verdict needs, where a question is about every "
+        "optimizer: adam,yogi,sgd",
     )  # fmt: skip
     claims = parser.add_argument_group("claims")
     claims.add_argument("--full", action="store_true", help="at full size, not the reduced one")
@@ -179,9 +195,12 @@ def _whole(text: str) -> int:
     return int(text)
 
 
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
+def _workers(text: str) -> int:
+    most = 4 * (os.cpu_count() or 1)
+    if not text.isdecimal() or not 1 <= int(text) <= most:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a whole number from 1 to {most}, four for each core"
+        )
     return int(text)
 
 

@@ -20,8 +20,9 @@ from experiments import QUESTIONS
 from experiments.page import write_page
 from experiments.question import Answer, Question, Setting, Verdict, answer
 from experiments.report import in_notebook, prepare_folder
-from experiments.sweep import ResultsFileError, RunsFailed
+from experiments.sweep import SweepError
 from experiments.sweep.executors import executor_for
+from experiments.terminal import accept_any_encoding
 
 # %% [markdown]
 # ## What the section says
@@ -125,24 +126,26 @@ def ask_all(setting: Setting, report: Path | None = None) -> int:
     Interrupted
         After Ctrl-C in a sweep; what was done is kept and not done again.
     """
-    for folder in [setting.folder] + ([report] if report is not None else []):
-        prepare_folder(folder)
+    accept_any_encoding()
+    prepare_folder(setting.folder)
+    if report is not None:
+        prepare_folder(report, "--report")
     answers, failures = [], []
     try:
         for name in QUESTIONS:
             try:
                 answers.append(answer(name, question(name), setting))
-            except (RunsFailed, ResultsFileError) as failure:
+            except SweepError as failure:
                 failures.append(f"{name} failed: {failure}")
                 print(failures[-1])
             plt.close("all")
-    finally:  # also after Ctrl-C
+    finally:  # also after Ctrl-C, with what there is
         if answers:
             print("\n" + table(answers))
+            if report is not None:
+                print(f"page {write_page(report, answers, setting)}")
     print(f"{setting.data.source}; seed {setting.seed}; {sum(a.seconds for a in answers):.0f} s.")
     print("What speaks against a claim: python -m experiments NAME, or claims --report DIR.")
-    if report is not None:
-        print(f"page {write_page(report, answers, setting)}")
     print(*failures, sep="\n", end="\n" if failures else "")
     return len(failures)
 

@@ -21,6 +21,7 @@ from datasets import Regression, airfoil
 from experiments import RESULTS
 from experiments.report import in_notebook, prepare_folder, save, show_figures
 from experiments.sweep import Result, Run, sweep
+from experiments.terminal import accept_any_encoding
 
 __all__ = ["Answer", "Question", "Setting", "Verdict", "answer", "ask", "verdict_lines"]
 
@@ -221,6 +222,7 @@ def ask(
     """
     import matplotlib.pyplot as plt
 
+    accept_any_encoding()
     setting = Setting() if setting is None else setting
     prepare_folder(setting.folder)
     print(f"{name}: {question.asks}\n")

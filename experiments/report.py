@@ -114,8 +114,8 @@ def draw(curves: Sequence[Curve], floor: float, source: str) -> Figure:
     return figure
 
 
-def prepare_folder(folder: Path) -> None:
-    """Make `folder` and see that a file can be written there.
+def prepare_folder(folder: Path, option: str = "--out") -> None:
+    """Make `folder`, which `option` names, and see that a file can be written there.
 
     Raises
     ------
@@ -129,7 +129,7 @@ def prepare_folder(folder: Path) -> None:
     except OSError as error:
         raise OSError(
             f"cannot write to the output folder {folder} ({error.strerror or error}); choose "
-            "another with --out"
+            f"another with {option}"
         ) from error
 
 

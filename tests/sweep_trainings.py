@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -57,6 +58,18 @@ def diverges(*, lr: float) -> Result:
 def returns_an_array(*, seed: int) -> Result:
     """Return what a line of JSON cannot hold."""
     return {"end": np.zeros(seed)}
+
+
+def exits_at_3(*, seed: int) -> Result:
+    """Call sys.exit in one run, as a training written as a script might."""
+    if seed == 3:
+        sys.exit("three is enough")
+    return walk(seed=seed)
+
+
+def of_numpy(*, seed: int) -> Result:
+    """Return NumPy's scalars."""
+    return {"loss": np.float32(0.1), "n": np.int64(seed), "even": np.bool_(seed % 2 == 0)}
 
 
 def slow(*, seed: int, seconds: float = 0.03) -> Result:

@@ -1,6 +1,9 @@
 """Asking questions: one, all of them, from the command line, and as a page."""
 
+import os
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -157,6 +160,9 @@ def test_the_command_asks_at_full_size_and_claims_at_the_reduced_one(
         (("paths", "--full"), "--full belongs to claims; run python -m experiments claims --full"),
         (("--report", "x"), "--report belongs to claims"),
         (("paths", "--optimizers", "adam,yoggi"), "no optimizer 'yoggi'; did you mean 'yogi'?"),
+        (("paths", "--optimizers", ""), "no optimizer ''"),
+        (("divergence", "--optimizers", "sgd"), "--optimizers belongs to learning_rate_sensit"),
+        (("adam", "--workers", "1"), "--workers belongs to claims and to questions"),
     ],
 )
 def test_error_what_is_wrong_with_the_arguments_is_said_before_anything_runs(
@@ -167,7 +173,7 @@ def test_error_what_is_wrong_with_the_arguments_is_said_before_anything_runs(
     assert message in errors
 
 
-@pytest.mark.parametrize("number", ["0", "-1", "two", "1.5"])
+@pytest.mark.parametrize("number", ["0", "-1", "two", "1.5", "1000000"])
 def test_error_number_of_workers(number: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["claims", "--workers", number])
@@ -192,3 +198,12 @@ def test_verdict_lines_fit_a_terminal() -> None:
     assert [line.split()[0] for line in lines if line[:1].strip()] == [
         "claim", "number", "verdict", "remark",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("arguments", [["--list"], ["--help"]])
+def test_an_encoding_without_greek_letters_is_no_error(arguments: list[str]) -> None:
+    command = [sys.executable, "-m", "experiments", *arguments]
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert run.returncode == 0
+    assert r"\u03b2" in run.stdout

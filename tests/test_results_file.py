@@ -10,7 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.sweep.results_file import HEADER, ResultsFile, decode, encode, key_of
+from experiments.sweep.results_file import (
+    HEADER,
+    ResultsFile,
+    ResultsFileError,
+    decode,
+    encode,
+    key_of,
+)
 
 KEY = key_of("train", "source", "data", {"lr": 0.1, "seed": 3})
 OTHER = key_of("train", "source", "data", {"lr": 0.2, "seed": 3})
@@ -87,9 +94,16 @@ def test_a_file_that_is_something_else_is_refused_and_left_alone(
 ) -> None:
     path = tmp_path / "runs.jsonl"
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"runs\.jsonl, line \d.*nothing was changed"):
+    with pytest.raises(ResultsFileError, match=r"runs\.jsonl, line \d.*nothing was changed"):
         ResultsFile(path, fresh=fresh)
     assert path.read_bytes() == content
+
+
+def test_a_place_where_there_can_be_no_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for place in (tmp_path / "file" / "runs.jsonl", tmp_path):
+        with pytest.raises(ResultsFileError, match=r"cannot be opened to keep results in"):
+            ResultsFile(place)
 
 
 def test_fresh_empties_the_file(tmp_path: Path) -> None:

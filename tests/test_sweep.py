@@ -13,7 +13,7 @@ import pytest
 import sweep_trainings as trainings
 
 from experiments import paths
-from experiments.sweep import Interrupted, RunsFailed, SpawnedPool, sweep
+from experiments.sweep import ExecutorLost, Interrupted, RunsFailed, SpawnedPool, sweep
 from experiments.sweep import running as running_module
 from experiments.sweep.fingerprint import data_fingerprint, source_fingerprint
 
@@ -130,6 +130,18 @@ def test_a_run_that_fails_is_named_and_the_others_go_on(tmp_path: Path, workers:
     assert sorted(line["run"]["seed"] for line in lines_of(path)) == [0, 1, 2, 4, 5, 6, 7, 8]
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_training_that_exits_has_failed_and_the_others_go_on(workers: int) -> None:
+    with pytest.raises(RunsFailed, match=r"(?s)1 of 5 .*SystemExit: three is enough"):
+        sweep(trainings.exits_at_3, SEEDS[:5], workers=workers)
+
+
+def test_numpys_scalars_are_kept_as_numbers() -> None:
+    (result,) = sweep(trainings.of_numpy, SEEDS[2:3], workers=1)
+    assert result == {"loss": float(np.float32(0.1)), "n": 2, "even": True}
+    assert [type(value) for value in result.values()] == [float, int, bool]
+
+
 def test_many_failures_are_counted_and_ten_are_named() -> None:
     with pytest.raises(RunsFailed) as caught:
         sweep(trainings.returns_an_array, SEEDS, workers=1)
@@ -161,7 +173,7 @@ def test_a_broken_executor_of_the_callers_ends_the_sweep_with_what_is_done_kept(
     path = tmp_path / "runs.jsonl"
     with (
         ProcessPoolExecutor(1, get_context("spawn")) as processes,
-        pytest.raises(RuntimeError, match="executor is broken"),
+        pytest.raises(ExecutorLost, match=r"takes no more runs .*3 of 9 runs .*to continue"),
     ):
         sweep(trainings.dies_at_3, SEEDS[:9], results=path, executor=processes, workers=1)
     assert {line["run"]["seed"] for line in lines_of(path)} == {0, 1, 2}
@@ -205,6 +217,21 @@ def test_an_interrupted_sweep_says_how_to_continue_and_does(tmp_path: Path) -> N
     assert sweep(trainings.walk, SEEDS, results=path, workers=2) == whole
     with pytest.raises(Interrupted, match="nothing is kept"):
         sweep(trainings.walk, SEEDS, executor=InterruptedExecutor(11), workers=1)
+
+
+def test_an_executor_that_was_shut_down_is_named(tmp_path: Path) -> None:
+    executor = ThreadPoolExecutor(1)
+    executor.shutdown()
+    with pytest.raises(ExecutorLost, match=r"after shutdown.*0 of 40 runs are done and kept"):
+        sweep(trainings.walk, SEEDS, results=tmp_path / "runs.jsonl", executor=executor)
+
+
+def test_a_pool_that_was_stopped_starts_anew() -> None:
+    with SpawnedPool(1) as pool:
+        first = pool.submit(os.getpid).result()
+        pool.stop()
+        pool.stop()
+        assert pool.submit(os.getpid).result() not in (first, os.getpid())
 
 
 @pytest.mark.parametrize("workers", [0, -1, 1.5, True, "two"])

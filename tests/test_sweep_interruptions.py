@@ -33,7 +33,7 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="there are no such si
 
 
 def started(folder: Path, workers: int, done: int) -> "subprocess.Popen[str]":
-    """A sweep in a group of processes of its own, once it has made some runs."""
+    """A sweep in a group of processes of its own, once it has made some runs (-1: none yet)."""
     script = folder / "script.py"
     script.write_text(SCRIPT, encoding="utf-8")
     process = subprocess.Popen(
@@ -75,6 +75,30 @@ def test_ctrl_c_ends_a_sweep_at_once_and_the_next_one_continues(
         assert 4 <= len(file.lines) < 60
     results = sweep(trainings.slow, RUNS, results=tmp_path / "runs.jsonl", workers=2)
     assert results == [trainings.walk(**run) for run in RUNS]
+
+
+@pytest.mark.parametrize(
+    "delay", [0.2, *(pytest.param(k / 20, marks=pytest.mark.slow) for k in range(24))]
+)
+def test_ctrl_c_while_the_workers_start_ends_a_sweep_too(tmp_path: Path, delay: float) -> None:
+    process = started(tmp_path, 2, done=-1)
+    time.sleep(delay)
+    os.killpg(process.pid, signal.SIGINT)
+    out, errors = process.communicate(timeout=20)
+    assert process.returncode in (130, -signal.SIGINT)  # the second: before there was a sweep
+    assert "continue" in out or process.returncode < 0
+    assert "Exception in thread" not in errors
+
+
+@pytest.mark.parametrize("pause", [0.0, pytest.param(0.05, marks=pytest.mark.slow)])
+def test_ctrl_c_twice_is_as_good_as_once(tmp_path: Path, pause: float) -> None:
+    process = started(tmp_path, 2, done=4)
+    os.kill(process.pid, signal.SIGINT)
+    time.sleep(pause)
+    os.kill(process.pid, signal.SIGINT)
+    out, _ = process.communicate(timeout=20)
+    assert process.returncode in (130, -signal.SIGINT)
+    assert "to continue" in out
 
 
 def test_when_the_sweep_is_killed_its_workers_end_too(tmp_path: Path) -> None:

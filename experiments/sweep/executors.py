@@ -16,7 +16,16 @@ from typing import Any
 
 from threadpoolctl import ThreadpoolController
 
-__all__ = ["InProcess", "SpawnedPool", "cluster", "cores", "executor_for", "one_blas_thread"]
+__all__ = [
+    "ClusterExecutor",
+    "InProcess",
+    "SpawnedPool",
+    "cluster",
+    "cores",
+    "deaf_to_interrupts",
+    "executor_for",
+    "one_blas_thread",
+]
 
 
 def cores() -> int:
@@ -80,10 +89,51 @@ class SpawnedPool(Executor):
         if self._pool is not None:
             self._pool.shutdown(wait, cancel_futures=cancel_futures)
 
+    def stop(self) -> None:
+        """End the processes at once, whatever they are at; the next `submit` starts others."""
+        pool, self._pool = self._pool, None
+        if pool is None:
+            return
+        # Before Python 3.14 a pool has no public way to this.  Its futures are left to its own
+        # thread: one that is cancelled from here while a process dies would end that thread.
+        processes = list((pool._processes or {}).values())
+        queue = getattr(pool, "_call_queue", None)
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in processes:
+            process.kill()
+        for process in processes:
+            process.join(timeout=5)
+        if queue is not None:
+            queue.cancel_join_thread()  # what it holds, nobody will read
+
+
+class ClusterExecutor(Executor):
+    """Dask's executor, which also tells when the scheduler is lost: its futures never end then.
+
+    Parameters
+    ----------
+    client : distributed.Client
+        Connected.
+    """
+
+    def __init__(self, client: Any) -> None:
+        self._client, self._executor = client, client.get_executor()
+
+    @property
+    def lost(self) -> bool:
+        """Whether the connection is gone for good."""
+        return self._client.status in ("closed", "closing")
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Have a worker call `fn`."""
+        future: Future[Any] = self._executor.submit(fn, *args, **kwargs)
+        return future
+
 
 def _begin() -> None:
     """Make a process that has just started a worker of a sweep."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it at once, without a traceback
+    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:  # as in the background of a script
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it at once, and in silence
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -132,8 +182,26 @@ def executor_for(
     if workers == 1:
         yield None, 1
         return
-    with SpawnedPool(workers) as pool:
+    pool = SpawnedPool(workers)
+    try:
         yield pool, workers
+    except BaseException:
+        pool.stop()
+        raise
+    pool.shutdown()
+
+
+@contextmanager
+def deaf_to_interrupts() -> Iterator[None]:
+    """Ignore Ctrl-C in the block, in which the first one is being obeyed."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @functools.cache
@@ -177,12 +245,13 @@ def cluster(address: str, timeout: float = 10.0) -> Iterator[tuple[Executor, int
         client = Client(address, timeout=timeout)
     except (OSError, ValueError) as error:
         raise OSError(f"no Dask scheduler answers at {address} ({error})") from error
-    with client:
+    try:
         threads = sum(client.nthreads().values())
         if not threads:
             raise OSError(
                 f"the Dask scheduler at {address} has no workers; start some with "
                 f"'dask worker {address}' where minigrad is installed"
             )
-        with client.get_executor() as executor:
-            yield executor, threads
+        yield ClusterExecutor(client), threads
+    finally:
+        client.close(timeout=2)

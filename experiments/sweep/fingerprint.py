@@ -42,7 +42,10 @@ def source_fingerprint(train: Callable[..., Any]) -> str:
     True
     """
     files = [path for package in PACKAGES for path in _folder(package).rglob("*.py")]
-    own = inspect.getsourcefile(unbound(train))
+    try:
+        own = inspect.getsourcefile(unbound(train))
+    except TypeError:  # a builtin
+        own = None
     files += _with_imports(Path(own)) if own and Path(own).is_file() else []
     digest = hashlib.sha256(np.__version__.encode())
     for path in sorted(set(files)):

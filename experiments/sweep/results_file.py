@@ -21,18 +21,24 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import numpy as np
+
 try:
     import fcntl
 except ImportError:  # not a Unix: two sweeps at once are not noticed there
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["ResultsFile", "ResultsFileError", "decode", "encode", "key_of"]
+__all__ = ["ResultsFile", "ResultsFileError", "SweepError", "decode", "encode", "key_of"]
 
 HEADER = '{"file": "minigrad results", "format": 1}'
 PARTS = ("train", "source", "data", "run", "result")
 
 
-class ResultsFileError(ValueError):
+class SweepError(RuntimeError):
+    """A sweep could not be begun or finished; the message says what is kept and what to do."""
+
+
+class ResultsFileError(SweepError):
     """A file of results is something else, damaged, or in use; it is left as it is."""
 
 
@@ -69,8 +75,14 @@ class ResultsFile:
         self.lines: dict[str, str] = {}
         self.sources: set[str] = set()
         self.cut = False
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("a+b", buffering=0)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("a+b", buffering=0)
+        except OSError as error:
+            raise ResultsFileError(
+                f"{path} cannot be opened to keep results in ({error.strerror or error}); choose "
+                "another folder with --out"
+            ) from error
         try:
             self._lock()
             self._read()
@@ -162,7 +174,13 @@ def key_of(train: str, source: str, data: str, run: Mapping[str, Any]) -> str:
         raise TypeError(f"a run is {run!r:.80}; accepted is a dict of keyword arguments")
     ordered = {name: run[name] for name in sorted(run)}
     entry = {"train": train, "source": source, "data": data, "run": ordered}
-    return json.dumps(entry, allow_nan=False)
+    try:
+        return json.dumps(entry, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise type(error)(
+            f"the run {dict(run)!r:.200} cannot be a line of JSON: {error}; accepted are finite "
+            "numbers, strings, bools, None, and lists and dicts of them"
+        ) from None
 
 
 def encode(result: Mapping[str, Any]) -> str:
@@ -195,6 +213,8 @@ def decode(entries: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _to_json(name: str, value: Any) -> Any:
+    if isinstance(value, np.generic):
+        value = value.item()
     if isinstance(value, list | tuple):
         return [_to_json(name, item) for item in value]
     if isinstance(value, float):

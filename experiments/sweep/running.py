@@ -10,17 +10,24 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
-from experiments.sweep.executors import InProcess, SpawnedPool, cores, one_blas_thread
+from experiments.sweep.executors import (
+    ClusterExecutor,
+    InProcess,
+    SpawnedPool,
+    cores,
+    deaf_to_interrupts,
+    one_blas_thread,
+)
 from experiments.sweep.fingerprint import data_fingerprint, source_fingerprint, unbound
-from experiments.sweep.results_file import ResultsFile, decode, encode, key_of
+from experiments.sweep.results_file import ResultsFile, SweepError, decode, encode, key_of
 
-__all__ = ["Interrupted", "Result", "Run", "RunsFailed", "sweep"]
+__all__ = ["ExecutorLost", "Interrupted", "Result", "Run", "RunsFailed", "sweep"]
 
 Run = Mapping[str, Any]
 """One training's keyword arguments: JSON values, so that they can name it in a file."""
@@ -32,8 +39,12 @@ LARGEST_CHUNK = 16  # runs that go to a process together, when there are many
 SHOWN = 10  # failures that a message names
 
 
-class RunsFailed(RuntimeError):
+class RunsFailed(SweepError):
     """Some runs raised an exception; the message names them, and the others' results are kept."""
+
+
+class ExecutorLost(SweepError):
+    """The executor was shut down, broken, or lost its connection; what was done is kept."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -85,8 +96,10 @@ def sweep(
     RunsFailed
         If runs failed, after all others are done.  They are not kept, so the next call tries them
         again.
+    ExecutorLost
+        If the executor takes no more runs; with what was done until then kept.
     Interrupted
-        After Ctrl-C, with what was done until then kept.
+        After Ctrl-C, likewise.
     ResultsFileError
         If the file is not one of results; before anything is run, as all errors below.
     ValueError, TypeError
@@ -104,6 +117,9 @@ def sweep(
     """
     if workers is not None and (type(workers) is not int or workers < 1):
         raise ValueError(f"workers={workers!r}: accepted is a whole number from 1")
+    if not callable(train):
+        raise TypeError(f"train={train!r}: accepted is a function, or a functools.partial of one")
+    results, runs = None if results is None else Path(results), list(runs)
     identity = (_name(train), source_fingerprint(train), data_fingerprint(train))
     keys = [key_of(*identity, run) for run in runs]
     todo = dict(zip(keys, runs, strict=True))
@@ -135,12 +151,17 @@ def sweep(
                 for key, outcome in queue.outcomes():
                     keep(key, outcome)
             except KeyboardInterrupt:
-                for key, outcome in queue.finished():
-                    keep(key, outcome)
-                bar.close()
-                raise Interrupted(_how_to_continue(len(kept), len(todo), results)) from None
-            finally:
+                with deaf_to_interrupts():
+                    for key, outcome in queue.finished():
+                        keep(key, outcome)
+                    queue.cancel()
+                    bar.close()
+                    message = _how_to_continue(len(kept), len(todo), results)
+                raise Interrupted(f"interrupted: {message}") from None
+            except (ExecutorLost, OSError) as error:
                 queue.cancel()
+                message = _how_to_continue(len(kept), len(todo), results)
+                raise type(error)(f"{error}; {message}") from error
     if file is not None:
         seconds = time.perf_counter() - started
         print(_report(description, file, identity[1], len(missing), len(todo), seconds))
@@ -166,7 +187,7 @@ def run_chunk(train: Callable[..., Result], runs: Sequence[Run]) -> list[Outcome
         for run in runs:
             try:
                 outcomes.append(Outcome(encode(train(**run))))
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 trace = "".join(traceback.format_tb(error.__traceback__)[1:])  # below this line
                 outcomes.append(Outcome(None, f"{_summary(error)}\n{trace}"))
     return outcomes
@@ -209,7 +230,9 @@ class _Queue:
             alone = not self.pending
             if alone:
                 self._submit([self.suspects.popleft()])
-            done, _ = wait(self.pending, return_when=FIRST_COMPLETED)
+            done, _ = wait(self.pending, timeout=1, return_when=FIRST_COMPLETED)
+            if not done and isinstance(self.executor, ClusterExecutor) and self.executor.lost:
+                raise ExecutorLost("the connection to the scheduler is lost")
             for future in done:
                 yield from self._take_in(future, alone=alone)
 
@@ -219,17 +242,19 @@ class _Queue:
             yield from self._take_in(future, alone=False)
 
     def cancel(self) -> None:
-        """Take back what has not begun."""
+        """Take back what is not done, as far as the executor can."""
+        if isinstance(self.executor, SpawnedPool):
+            self.executor.stop()
+            return
         for future in self.pending:
-            future.cancel()
+            with contextlib.suppress(Exception):  # of a cluster that is gone
+                future.cancel()
 
     def _submit(self, keys: Sequence[str]) -> None:
         try:
             future = self.executor.submit(run_chunk, self.train, [self.runs[key] for key in keys])
-        except BrokenExecutor as error:
-            raise RuntimeError(
-                f"the executor is broken ({error}); what is done is kept, go on with another one"
-            ) from error
+        except RuntimeError as error:  # BrokenExecutor is one; so is that it has been shut down
+            raise ExecutorLost(f"the executor takes no more runs ({error})") from error
         self.pending[future] = keys
 
     def _take_in(
@@ -238,7 +263,7 @@ class _Queue:
         keys = self.pending.pop(future)
         try:
             outcomes = future.result()
-        except Exception as error:  # not of a run: the worker died, or could not be reached
+        except Exception as error:  # not of a run: its worker died, say
             if alone:
                 yield keys[0], Outcome(None, f"its worker was lost: {_summary(error)}")
             else:
@@ -252,7 +277,7 @@ def _own_executor(
 ) -> tuple[Executor, int]:
     """Return the executor for a sweep that was given none; `stack` will shut it down."""
     function = unbound(train)
-    here = function.__module__ == "__main__" and not hasattr(sys.modules["__main__"], "__file__")
+    here = _module(function) == "__main__" and not hasattr(sys.modules["__main__"], "__file__")
     workers = min(workers or cores(), runs)
     if workers == 1 or here:  # what a notebook defines, no other process can import
         return InProcess(), 1
@@ -271,10 +296,14 @@ def _own_executor(
 def _name(train: Callable[..., Result]) -> str:
     """Return "module.function", whether the module was imported or run as a script."""
     function = unbound(train)
-    module = function.__module__.rpartition(".")[-1]
+    module = _module(function).rpartition(".")[-1]
     if module == "__main__":
         module = Path(getattr(sys.modules["__main__"], "__file__", "notebook")).stem
-    return f"{module}.{function.__qualname__}"
+    return f"{module}.{getattr(function, '__qualname__', type(function).__qualname__)}"
+
+
+def _module(function: Callable[..., Result]) -> str:
+    return getattr(function, "__module__", None) or "builtins"
 
 
 def _summary(error: BaseException) -> str:
@@ -287,22 +316,23 @@ def _report(
     line = f"sweep {description}: {made} runs in {seconds:.1f} s"
     if made < total:
         line += f", {total - made} kept from earlier in {file.path} (--fresh runs them again)"
-    elif file.sources - {source}:
+    if made and file.sources - {source}:
         line += f"; those in {file.path} that other source code made were not used"
     return line + (f"; a line that was cut off in {file.path} was removed" if file.cut else "")
 
 
 def _how_to_continue(done: int, total: int, results: Path | None) -> str:
     if results is None:
-        return f"interrupted after {done} of {total} runs; nothing is kept without a results file"
+        return f"{done} of {total} runs were done; without a results file nothing is kept"
     return (
-        f"interrupted: {done} of {total} runs are done and kept in {results}; run the same command "
-        "again, without --fresh, to continue"
+        f"{done} of {total} runs are done and kept in {results}; run the same command again, "
+        "without --fresh, to continue"
     )
 
 
 def _failures(failures: Mapping[str, str], total: int, results: Path | None) -> str:
-    kept = "" if results is None else f"; the others are kept in {results}"
+    others = results is not None and len(failures) < total
+    kept = f"; the others are kept in {results}" if others else ""
     lines = [f"{len(failures)} of {total} runs failed{kept}:"]
     for key, failure in list(failures.items())[:SHOWN]:
         lines.append(f"  {json.dumps(json.loads(key)['run'])}: {failure.splitlines()[0]}")
