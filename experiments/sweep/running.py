@@ -246,8 +246,10 @@ class _Queue:
         if isinstance(self.executor, SpawnedPool):
             self.executor.stop()
             return
+        if isinstance(self.executor, ClusterExecutor) and self.executor.lost:
+            return
         for future in self.pending:
-            with contextlib.suppress(Exception):  # of a cluster that is gone
+            with contextlib.suppress(Exception):  # of a cluster that goes just now
                 future.cancel()
 
     def _submit(self, keys: Sequence[str]) -> None:
