@@ -167,8 +167,8 @@ LARGE_LR = LRS[10]  # 0.316, far above the best
 def train(data: Regression, *, variant: str, lr: float, seed: int) -> Result:
     """Train the section's linear model; returns the loss ``early`` and at the ``end``.
 
-    As `experiments.trainings.train_linear`, to the bit, which knows the variants not and looks at
-    the end only.
+    It is `experiments.trainings.train_linear`, to the bit, with the variants for optimizers and a
+    look at the loss early.
     """
     A = np.column_stack([data.X, np.ones(len(data.X))])
     weights, batches = np.random.default_rng(seed).spawn(2)
@@ -281,6 +281,9 @@ def measure(setting: Setting) -> BiasCorrection:
 
 # %% [markdown]
 # ## In numbers
+#
+# v/g and s/g² are the uncorrected means beside what they estimate; "to 7e-15" is the largest
+# relative difference from the closed form; losses are medians over seeds.
 
 
 # %% The table
@@ -431,7 +434,7 @@ STYLES: dict[str, dict[str, Any]] = {
     "only v": {"color": GRAY, "linestyle": "-.", "marker": "^"},
     "only s": {"color": GRAY, "linestyle": ":", "marker": "v"},
 }
-LOSS_TICKS = (0.25, 0.3, 0.4, 0.5, 0.7, 1, 2, 5, 10, 20)
+LOSS_TICKS = (0.25, 0.3, 0.4, 0.5, 0.7, 1, 1.5, 2)
 
 
 # %% The figure
@@ -494,13 +497,14 @@ def _draw_losses(ax: Axes, m: BiasCorrection) -> None:
     ax.set(xscale="log", yscale="log", xlabel="learning rate η", ylabel="loss  ½ mean (ŷ - y)²")
     ax.set_yticks(LOSS_TICKS, map(str, LOSS_TICKS))
     ax.minorticks_off()
+    ax.set_ylim(LOSS_TICKS[0] / 1.1, 1.5 * LOSS_TICKS[-1])  # a few of the early losses are above
     best, same = m.best(), abs(m.worse()) < ALIKE
     large = {v: m.loss(v, "early", LARGE_LR) for v in best}
     alike = abs(large["neither"] / large["corrected"] - 1) < ALIKE
     ax.set_title(
-        f"Tuned, the end is {'' if same else 'not '}the same ({best['corrected']:.4f} with,\n"
-        f"{best['neither']:.4f} without); at η = {LARGE_LR:.2g} the start is"
-        f"{'' if alike else ' not'}\n({large['corrected']:.2f}, {large['neither']:.2f})",
+        f"Tuned, the end is {'' if same else 'not '}the same\n({best['corrected']:.4f} with, "
+        f"{best['neither']:.4f} without);\nat η = {LARGE_LR:.2g} the start is"
+        f"{'' if alike else ' not'} ({large['corrected']:.2f}, {large['neither']:.2f})",
         size="medium",
     )
     ax.legend(fontsize=8)

@@ -280,9 +280,9 @@ def _judge_adam(m: Divergence) -> Verdict:
         "Adam is unstable under rare but large gradients.",
         f"one gradient in n ≥ 2/√(1-β₂) is large: Adam ends at "
         f"{', '.join(f'{end:+.1f}' for end in ends)} (minimum -2), on Reddi's problem at "
-        f"{reddi:+.2f} (best -1); it climbs at {climbing} of {total} points of the map; at "
-        f"β = ({BETA1}, {BETA2}) at {len(climbs[BETA2])} of {len(rare[BETA2])}, from n = "
-        f"{min(climbs[BETA2], default='none')} on (closed form {first_climb(BETA1, BETA2)})",
+        f"{reddi:+.2f} (best -1); it climbs at {climbing} of {total} such points (n, β₂) of the "
+        f"map; at β = ({BETA1}, {BETA2}) at {len(climbs[BETA2])} of {len(rare[BETA2])}, the first "
+        f"n = {min(climbs[BETA2], default='none')} (closed form {first_climb(BETA1, BETA2)})",
         "holds" if everywhere else "in part" if any(up) or climbing else "fails",
         f"Momentum moves the edge, at the default β₂ from {2 / np.sqrt(1 - BETA2):.0f} to "
         f"{first_climb(BETA1, BETA2)}: between the two Adam goes down. Where large gradients are "
@@ -431,7 +431,7 @@ def _draw_quadratic(ax: Axes, m: Divergence) -> None:
     ax.set(xlabel="step t", ylabel="log₁₀ of the largest |x| around t")
     ax.set_title(
         f"x²/2, η = {QUADRATIC_LR}: in the second half Adam's |x|\ncomes back to "
-        f"{m.tail('adam'):.2g}, {m.tail('adam') / QUADRATIC_LR:.2g} of a step; Yogi's to "
+        f"{m.tail('adam') / QUADRATIC_LR:.2g} η, Yogi's to "
         f"{_size(m.tail('yogi')).partition(',')[0]}", size="medium",
     )  # fmt: skip
     ax.ticklabel_format(axis="x", style="sci", scilimits=(0, 4), useMathText=True)
