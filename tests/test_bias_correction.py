@@ -124,6 +124,34 @@ def test_other_measurements_give_other_verdicts(reduced: BiasCorrection) -> None
     assert verdicts(other) == ["in part", "in part", "in part", "holds"]
 
 
+@pytest.mark.parametrize(
+    ("factor", "verdict"),
+    [(0.989, "fails"), (0.5, "fails"), (1.009, "fails"), (1.011, "in part"), (1.051, "holds")],
+)
+def test_a_better_result_without_correction_is_no_reason_to_correct(
+    reduced: BiasCorrection, factor: float, verdict: str
+) -> None:
+    without = {("neither", "end"): factor * reduced.losses["corrected", "end"]}
+    other = dataclasses.replace(reduced, losses=reduced.losses | without)
+    assert verdicts(other)[3] == verdict
+    title = script.draw(other).axes[2].get_title()
+    assert ("the end is the same" in title) == (abs(factor - 1) < 0.01)
+    plt.close("all")
+
+
+def test_steps_that_start_right_and_go_wrong_later_count_as_off(reduced: BiasCorrection) -> None:
+    assert reduced.uncorrected[0.99][0] == pytest.approx(1, rel=1e-12)
+    other = dataclasses.replace(reduced, uncorrected={0.9: np.array([1.0, 2.0, 1.0])})
+    assert verdicts(other)[2] == "holds"
+
+
+def test_what_the_section_claims_is_told_from_what_a_reader_concludes(
+    reduced: BiasCorrection,
+) -> None:
+    sources = [verdict.source for verdict in script.judge(reduced)]
+    assert sources == ["section", "reader", "section", "reader"]
+
+
 def test_the_table_has_measured_steps_and_fits_a_terminal(reduced: BiasCorrection) -> None:
     lines = script.table(reduced).splitlines()
     assert max(map(len, lines)) <= 100
@@ -144,4 +172,5 @@ def test_the_figure_draws_the_closed_form_over_the_measurement(reduced: BiasCorr
         drawn, closed = np.asarray(points.get_ydata()), np.asarray(curve.get_ydata())
         np.testing.assert_allclose(drawn, closed[t - 1], rtol=1e-12)
     assert "3.16 η at first, 6.57 η at t = 12" in figure.axes[0].get_title()
+    assert "from step 2375 on" in figure.axes[1].get_title()
     plt.close(figure)

@@ -67,7 +67,7 @@ def test_the_start_is_left_as_it_was() -> None:
 def test_error_unknown_optimizer_or_hyperparameter_as_everywhere() -> None:
     with pytest.raises(ValueError, match=re.escape("there is no optimizer 'adm'")):
         walk("adm", waves, 1, problem=[1.0])
-    with pytest.raises(ValueError, match="coordinate by coordinate, and the rule of muon not"):
+    with pytest.raises(ValueError, match="the rule of muon is not coordinatewise"):
         walk("muon", waves, 1, start=np.eye(2), problem=[1.0])
     with pytest.raises(ValueError, match="lr"):
         walk("adam", waves, 1, problem=[1.0], lr=-1.0)

@@ -1,4 +1,4 @@
-"""One gradient in n is large: a problem on which Adam can climb, and its drift in closed form.
+"""One gradient in n is large: problems on which Adam can climb, and their drift in closed form.
 
 n components take turns.  One has gradient n, the n - 1 others have -1: over a cycle they sum to
 +1, so the way down is to the left.  From x = -1 on all gradients shrink, to 0 at the minimum -2.
@@ -14,19 +14,34 @@ steps since the large gradient, geometric series give them:
     v_k = -1 + (n + 1)  (1 - β₁) β₁ᵏ / (1 - β₁ⁿ)
     s_k =  1 + (n² - 1) (1 - β₂) β₂ᵏ / (1 - β₂ⁿ)
 
-Adam's drift, in η per step, is - 1/n Σ v_k / √s_k, the sum from k = 0 to n - 1.  Where it is
-positive, Adam climbs for ever, however small η is.
+The drift, in η per step, is - 1/n Σ v_k / √s_k, the sum from k = 0 to n - 1.  Where it is positive,
+Adam climbs for ever, however small η is.
+
+AMSGrad and Yogi divide all gradients of a cycle by one number; so the sum of the gradients decides,
+which is +1, and so is the sum of the v_k:
+
+    AMSGrad    by √max s = √s_0                      drift  -1/(n √s_0)
+    Yogi       by n, in the end: s stays near n²     drift  -1/n²
+
+Yogi's s goes up by (1 - β₂) n² with every large gradient until it is n², after about n/(1 - β₂)
+steps, and down by 1 - β₂ with a small one: through a cycle it changes by a share 1 - β₂ at most.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from experiments.lineup import OPTIMIZERS
 from experiments.sweep import Result
-from experiments.trainings.walk import walk
+from experiments.trainings.walk import SETTLED, walk
+from optim.adam import adam_rule
+from optim.amsgrad import amsgrad_rule
+from optim.yogi import yogi_rule
 
 __all__ = [
     "BETA1",
@@ -34,14 +49,18 @@ __all__ = [
     "LR",
     "MINIMUM",
     "RECORDS",
+    "REDDI_CYCLE",
     "SPACINGS",
     "Cycle",
     "adam_drift",
+    "amsgrad_drift",
     "cycle",
     "edge_of_climbing",
     "first_climb",
     "measure_drift",
     "walk_cycle",
+    "walk_reddi",
+    "yogi_drift",
 ]
 
 Array = npt.NDArray[np.float64]
@@ -68,14 +87,14 @@ def cycle(t: int, x: Array, g: Array, n: Array) -> None:
 
 @dataclass(frozen=True)
 class Cycle:
-    """A construction, and where Adam, AMSGrad and Yogi are known to end, where that is known."""
+    """A construction, and where Adam, AMSGrad and Yogi are expected to end, where that is known."""
 
     n: int
     beta1: float
     beta2: float
     eps: float
     steps: int
-    known: tuple[str, ...]
+    expected: tuple[str, ...]
 
     def __str__(self) -> str:
         return f"n={self.n}, β₁={self.beta1:g}, β₂={self.beta2:g}, {self.steps:,} steps"
@@ -108,10 +127,35 @@ def adam_drift(n: int, beta1: float, beta2: float) -> float:
     >>> round(adam_drift(50, 0.9, 0.999), 5), round(adam_drift(100, 0.9, 0.999), 5)
     (-0.0017, 0.00101)
     """
-    k = np.arange(n)
-    v = -1 + (n + 1) * (1 - beta1) * beta1**k / (1 - beta1**n)
-    s = 1 + (n**2 - 1) * (1 - beta2) * beta2**k / (1 - beta2**n)
-    return -float(np.mean(v / np.sqrt(s)))
+    v = -1 + (n + 1) * (1 - beta1) * beta1 ** np.arange(n) / (1 - beta1**n)
+    return -float(np.mean(v / np.sqrt(_adams_s(n, beta2))))
+
+
+def _adams_s(n: int, beta2: float) -> Array:
+    k = np.arange(n, dtype=np.float64)
+    return 1 + (n**2 - 1) * (1 - beta2) * beta2**k / (1 - beta2**n)
+
+
+def amsgrad_drift(n: int, beta2: float) -> float:
+    """AMSGrad's, as `adam_drift`; β₁ does not matter.
+
+    Examples
+    --------
+    >>> round(amsgrad_drift(36, 0.999), 5)
+    -0.00453
+    """
+    return -1 / (n * float(np.sqrt(_adams_s(n, beta2)[0])))
+
+
+def yogi_drift(n: int) -> float:
+    """Yogi's in the end, as `adam_drift`, to a share (1 - β₂)/2 of it; β₁ does not matter.
+
+    Examples
+    --------
+    >>> round(yogi_drift(36), 5)
+    -0.00077
+    """
+    return -1 / n**2
 
 
 def first_climb(beta1: float, beta2: float) -> int:
@@ -143,3 +187,30 @@ def measure_drift(*, optimizer: str, beta2: float) -> Result:
         corrected=False, lr=LR, betas=(BETA1, beta2), eps=1e-8,
     )  # fmt: skip
     return {"drift": ((path.x[-1] - path.x[-2]) / (CIRCLE * LR)).tolist()}
+
+
+# Theorem 1 of Reddi, Kale & Kumar (2018), the same in small: a cycle of 3, x in [-1, 1], and a
+# learning rate that falls as theory wants it.
+REDDI_CYCLE = 3
+RULES: dict[str, Callable[..., Any]] = {
+    "adam": adam_rule, "amsgrad": amsgrad_rule, "yogi": yogi_rule,
+}  # fmt: skip
+
+
+def walk_reddi(*, optimizer: str, beta2: float, steps: int) -> Result:
+    """Walk from x = 0 and clip x to [-1, 1] after each step; ``x`` is the whole path.
+
+    The gradient is 3 if t mod 3 = 1, else -1; β₁ = 0, η_t = 0.1/√t, no bias correction.
+    """
+    rule, kind = RULES[optimizer], OPTIMIZERS[optimizer]
+    fixed = {"betas": (0.0, beta2), "eps": 1e-8, "weight_decay": 0.0, "initial_accumulator": 0.0}
+    x = 0.0
+    state = list(kind.initial_state(amsgrad=optimizer == "amsgrad", **fixed).values())
+    path = [x]
+    for t in range(1, steps + 1):
+        g = float(REDDI_CYCLE) if t % REDDI_CYCLE == 1 else -1.0
+        coefficients = kind.coefficients(SETTLED, lr=0.1 / np.sqrt(t), **fixed)
+        x, *state = rule(x, g, *state, *coefficients)
+        x = float(min(max(x, -1.0), 1.0))
+        path.append(x)
+    return {"x": path}

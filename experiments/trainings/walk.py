@@ -98,7 +98,10 @@ def walk(
     (group,) = build(optimizer, [Tensor(x, requires_grad=True)], **hyperparameters).param_groups
     loop = OPTIMIZERS[optimizer].loop_for(**group)
     if not isinstance(loop, coordinatewise):
-        raise ValueError(f"a walk goes coordinate by coordinate, and the rule of {optimizer} not")
+        raise ValueError(
+            "a walk goes coordinate by coordinate, but the rule of "
+            f"{optimizer} is not coordinatewise"
+        )
     initial = OPTIMIZERS[optimizer].initial_state(**group)
     arrays = (x.copy(), *(np.full_like(x, value) for value in initial.values()))
     kept = np.empty((len(arrays), steps // every, x.size))
