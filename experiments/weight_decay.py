@@ -413,7 +413,8 @@ def _judge_benefit(m: Measurement) -> Verdict:
 # %% [markdown]
 # ## As a picture
 #
-# Best λ at rates where 400 steps do not fit the training images are hollow.
+# λ* is hollow at rates where 400 steps do not fit the training images.  At the foot of a panel it is
+# no more than a bound.
 
 
 # %% The figure
@@ -470,7 +471,7 @@ def _draw_mechanism(m: Measurement, ax: Axes) -> None:
         xlabel="size of the gradient σ", ylabel="decay of a weight of 1 per step, in units of ηλ"
     )
     ax.grid(alpha=0.3)
-    ax.legend(loc="lower left", title=f"measured, on the closed form; λ = {MECHANISM_DECAY}")
+    ax.legend(loc="lower left", title=f"measured; lines: closed form, λ = {MECHANISM_DECAY}")
     ax.set_title("Coupled decay fades as 1/gradient, decoupled does not", fontsize="medium")
 
 
