@@ -413,8 +413,8 @@ def _judge_benefit(m: Measurement) -> Verdict:
 # %% [markdown]
 # ## As a picture
 #
-# λ* is hollow at rates where 400 steps do not fit the training images.  At the foot of a panel it is
-# no more than a bound.
+# λ* is hollow at rates where 400 steps do not fit the training images.  At the foot of a panel it
+# is no more than a bound.
 
 
 # %% The figure
