@@ -99,7 +99,7 @@ def predicted_decay(optimizer: str) -> Array:
 #
 # So we measure.  For each η, λ* is where the mean validation loss is lowest, between cells by the
 # parabola through the lowest three.  Its slope b in log λ* = a + b log η is 0 for a rectangle and
-# ±1 for a diagonal (-1 for the paper's); on the paper's axes it is b + 1.
+# ±1 for a diagonal, rising or falling; on the paper's axes it is b + 1.
 #
 # Which rates should take part?  At the smallest, 400 steps are too few to fit the training images,
 # yet the best of all cells is among them.  We leave the smallest out one after the other, and look
