@@ -54,7 +54,7 @@ def test_the_sign_of_the_correlations_over_four_fits_every_label() -> None:
 
 @pytest.mark.parametrize("name", ADAPTIVE)
 def test_adaptive_methods_weigh_the_label_and_the_ones_alike(name: str) -> None:
-    """Reference: w₁₋₃ = .25 and 29.5% test error, the share of y = -1 in a sample of new ones."""
+    """Expected: w₁₋₃ = .25 and 29.5% test error, the share of y = -1 in a sample of new ones."""
     result = script.train_construction(optimizer=name, seed=SEED, **CONSTRUCTION[name])
     np.testing.assert_allclose(result["weights"], 0.25, atol=1e-6)
     assert result["train_error"] == 0
@@ -97,18 +97,6 @@ def test_the_rate_is_chosen_on_validation_images_and_judged_on_others() -> None:
     assert tuned.test.tolist() == [0.4, 0.6]
 
 
-def test_the_images_of_a_seed_are_three_different_sets() -> None:
-    sets = script.images(SEED)
-    assert [len(sets[part].X) for part in ("train", "validation", "test")] == [500, 1000, 1000]
-    assert not np.array_equal(sets["validation"].X, sets["test"].X)
-    assert not np.array_equal(sets["train"].X, sets["test"].X[:500])
-
-
-def test_a_training_is_the_same_every_time() -> None:
-    first, again = (script.train_on_images(optimizer="adam", lr=0.01, seed=SEED) for _ in "ab")
-    assert first == again
-
-
 def test_the_reduced_size_comes_to_the_verdicts(reduced: Measurement) -> None:
     assert verdicts(reduced) == ["holds", "holds"]
     for tuned in reduced.images.values():
@@ -138,6 +126,29 @@ def test_the_spread_over_seeds_decides_whether_there_is_a_gap(reduced: Measureme
     assert verdicts(replace(m, images=m.images | {"Adam": noisy}))[1] == "fails"
 
 
+def test_the_remark_says_whether_momentum_has_a_gap(reduced: Measurement) -> None:
+    def remark(**errors: float) -> str:
+        return script.judge(with_test_errors(reduced, **errors))[1].remark
+
+    assert "Momentum, which is not adaptive, has a gap" in remark(SGD=0.2, Momentum=0.21)
+    assert "Momentum, which is not adaptive, has no gap" in remark(SGD=0.2, Momentum=0.2)
+    assert "Momentum, which is not adaptive, has no gap" in remark(SGD=0.2, Momentum=0.19)
+
+
+def test_the_remark_names_the_rate_at_which_sgd_is_still_fitting(reduced: Measurement) -> None:
+    sgd, adam = reduced.images["SGD"], reduced.images["Adam"]
+    remark = script.judge(reduced)[1].remark
+    train, test = sgd.train_error.mean(axis=1), sgd.test_error.mean(axis=1)
+    worse = [i for i in range(sgd.chosen) if test[i] > adam.test.mean()]
+    assert (train[worse] > 0.003).all(), "SGD is worse although it fits"
+    i = worse[-1]
+    said = f"still fitting: at η = {sgd.lrs[i]:g} it has {train[i]:.1%} training and {test[i]:.1%}"
+    assert said in remark
+    fitted = replace(sgd, train_error=np.zeros_like(sgd.train_error))
+    same = replace(reduced, images=reduced.images | {"SGD": fitted})
+    assert "still fitting" not in script.judge(same)[1].remark
+
+
 def test_the_construction_can_fail(reduced: Measurement) -> None:
     def construction(**changes: dict[str, float]) -> Measurement:
         results = {n: {**r, **changes.get(n, {})} for n, r in reduced.construction.items()}
@@ -152,7 +163,7 @@ def test_the_construction_can_fail(reduced: Measurement) -> None:
 # What is shown
 
 
-def test_the_table_has_every_optimizer_and_the_references_numbers(reduced: Measurement) -> None:
+def test_the_table_has_every_optimizer_and_the_expected_numbers(reduced: Measurement) -> None:
     text = script.table(reduced)
     assert max(map(len, text.splitlines())) <= 100
     assert "w = .25, 29.5%" in text
