@@ -463,13 +463,21 @@ def _judge_all(m: HeavyTails) -> Verdict:
         "minimum than Adam.",
         score(m, PROBLEMS),
         portion([m.winner(p) == "Yogi" and m.firm(p) for p in PROBLEMS]),
-        f"How far s looks back matters too: β₂ = 0.99 instead of 0.999 multiplies Adam's error by "
-        f"{ratios(m, PROBLEMS, short, 'adam')}, a larger change than by Yogi's line on {len(more)} "
-        f"of {n}. Below Yogi are AdaGrad on {len(m.below('adagrad', 'yogi'))} of {n}, RMSProp on "
-        f"{len(m.below('rmsprop', 'yogi'))}, and on {len(m.below(CLIPPED, 'yogi'))} SGD with "
+        f"{survivors(m)} How far s looks back matters too: β₂ = 0.99 instead of 0.999 multiplies "
+        f"Adam's error by {ratios(m, PROBLEMS, short, 'adam')}, a larger change than by Yogi's line "
+        f"on {len(more)} of {n}. Below Yogi are AdaGrad on {len(m.below('adagrad', 'yogi'))} of {n}, "
+        f"RMSProp on {len(m.below('rmsprop', 'yogi'))}, and on {len(m.below(CLIPPED, 'yogi'))} SGD with "
         "gradients clipped to [-1, 1], which is useless where spikes carry signal: error "
         f"{m.tunings[ONE_SIDED, CLIPPED].error:.2g} on one-sided ones.",
     )
+
+
+def survivors(m: HeavyTails) -> str:
+    """Say which wins are firm."""
+    firm = [f"{m.winner(p)} on {p}" for p in PROBLEMS if m.firm(p)]
+    if not firm:
+        return "No win is the same from other starts, over other parts and in fewer steps."
+    return f"Only these wins survive other starts, parts and fewer steps: {'; '.join(firm)}."
 
 
 def _change(m: HeavyTails, problem: str, optimizer: str) -> float:

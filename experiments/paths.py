@@ -366,8 +366,8 @@ def _counts(m: Paths, name: str) -> str:
 # A row for each function, a column for each family.  Contours are a constant factor apart, and the
 # dark one is the tolerance; numbers are the steps until it is reached to stay, where the path ends,
 # or else f.  "Leaves view" is said of paths that lie outside the window for a while.  On the turned
-# copy every optimizer has the rate that was tuned for f, so it shows what
-# the turn does at that one rate; at others it may cost less, as the title says of Adam.
+# copy every optimizer has the rate that was tuned for f, so it shows what the turn does at that one
+# rate; at others it may cost less, as the title says of Adam.
 
 
 # %% The figure

@@ -175,6 +175,7 @@ def test_a_tie_is_not_firm() -> None:
     m = made({}, {}, SAME)
     assert {m.winner(p) for p in PROBLEMS} == {"neither"}
     assert not any(m.firm(p) for p in PROBLEMS)
+    assert script.survivors(m).startswith("No win")
 
 
 def test_the_remark_on_spikes_follows_the_measurement(reduced: HeavyTails) -> None:
