@@ -41,7 +41,7 @@ Array = npt.NDArray[np.float64]
 
 STEPS, REDUCED_STEPS = 200_000, 20_000
 """Of a training under noise."""
-SHORTER, REDUCED_SHORTER = (60_000, 20_000), (5_000,)
+SHORTER, REDUCED_SHORTER = (60_000, 20_000), (10_000,)
 SHORTER_SPARSE, REDUCED_SHORTER_SPARSE = 2_000, 1_000
 """What is looked at besides: the training up to these steps."""
 NEARER = 1.0
@@ -458,15 +458,16 @@ def _judge_all(m: HeavyTails) -> Verdict:
     short = SHORT_MEMORY["adam"]
     more = [p for p in PROBLEMS if _change(m, p, short) > _change(m, p, "yogi")]
     n = len(PROBLEMS)
+    below = {name: len(m.below(name, "yogi")) for name in ("adagrad", "rmsprop", CLIPPED)}
     return Verdict(
         "For sparse and heavy-tailed gradients, Yogi is more stable: tuned, it ends nearer the "
         "minimum than Adam.",
         score(m, PROBLEMS),
         portion([m.winner(p) == "Yogi" and m.firm(p) for p in PROBLEMS]),
         f"{survivors(m)} How far s looks back matters too: β₂ = 0.99 instead of 0.999 multiplies "
-        f"Adam's error by {ratios(m, PROBLEMS, short, 'adam')}, a larger change than by Yogi's line "
-        f"on {len(more)} of {n}. Below Yogi are AdaGrad on {len(m.below('adagrad', 'yogi'))} of {n}, "
-        f"RMSProp on {len(m.below('rmsprop', 'yogi'))}, and on {len(m.below(CLIPPED, 'yogi'))} SGD with "
+        f"Adam's error by {ratios(m, PROBLEMS, short, 'adam')}, a larger change than by Yogi's "
+        f"line on {len(more)} of {n}. Below Yogi are AdaGrad on {below['adagrad']} of {n}, RMSProp "
+        f"on {below['rmsprop']}, and on {below[CLIPPED]} SGD with "
         "gradients clipped to [-1, 1], which is useless where spikes carry signal: error "
         f"{m.tunings[ONE_SIDED, CLIPPED].error:.2g} on one-sided ones.",
     )

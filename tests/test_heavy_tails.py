@@ -134,6 +134,7 @@ def test_reduced_run_shows_wins_and_losses(reduced: HeavyTails) -> None:
     assert reduced.winner(CAUCHY) == "Adam"
     assert {reduced.winner(p) for p in (FREQUENT, ONE_SIDED, SPARSE)} == {"Yogi"}
     assert reduced.ratio(SYMMETRIC) > 1
+    assert reduced.firm(CAUCHY)
     assert reduced.firm(ONE_SIDED)
     verdicts = [v.verdict for v in script.judge(reduced)]
     assert verdicts == ["in part", "in part", "fails", "fails"]
