@@ -40,7 +40,8 @@ def race(panels: Sequence[Panel], path: Path) -> None:
     for ax, panel in zip(axes.flat, panels, strict=True):
         contours(ax, panel.landscape)
         ax.set_title(panel.title, loc="left", size="medium")
-        ax.set(xlabel="x₁", ylabel="x₂")
+        ax.set_xlabel(panel.landscape.coordinates[0])
+        ax.set_ylabel(panel.landscape.coordinates[1])
     handles = [ax.plot([], [], **line(name, marker=True))[0] for name in names]
     still.legend(handles=handles, loc="outside lower center", ncols=len(names), frameon=False)
     still.suptitle(" \n")  # the place of the step's number
@@ -65,7 +66,7 @@ def race(panels: Sequence[Panel], path: Path) -> None:
     try:
         with writer.saving(figure, temporary, DPI):
             for t in FRAMES:
-                title.set_text(f"step {t}, each at its tuned rate")
+                title.set_text(f"step {t}, each at the rate tuned for it (turned copy: for f)")
                 for trail, head, points in moving:
                     trail.set_data(*points[: t + 1].T)
                     head.set_data(*points[t : t + 1].T)

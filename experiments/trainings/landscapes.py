@@ -30,7 +30,7 @@ DIVERGED = 1e6  # a value of f from which nothing comes back
 Point = tuple[float, float]
 
 ROTATION = np.array([[1.0, 1.0], [-1.0, 1.0]]) / np.sqrt(2.0)
-"""R, by 45° clockwise: what was at x is then at R x."""
+"""R, by 45° clockwise: what was at x is then at y = R x."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,8 @@ class Landscape:
         Where f is least; it is 0 there.
     window : (float, float, float, float)
         What a figure shows: x₁ from and to, x₂ from and to.
+    coordinates : (str, str)
+        What its variables are called.
     """
 
     title: str
@@ -56,22 +58,29 @@ class Landscape:
     start: Point
     minimum: Point
     window: tuple[float, float, float, float]
+    coordinates: tuple[str, str] = ("x₁", "x₂")
+
+    def shows(self, points: npt.NDArray[np.float64]) -> bool:
+        """Whether points, a row each, all lie in the window."""
+        left, right, bottom, top = self.window
+        inside = (points >= [left, bottom]) & (points <= [right, top])
+        return bool(inside.all())
 
 
-def quadratic(curvature1: float, curvature2: float) -> Callable[[Any, Any], Any]:
-    """Return a₁x₁² + a₂x₂²; the textbook's f has a = (0.1, 2).
+def quadratic(a1: float, a2: float) -> Callable[[Any, Any], Any]:
+    """Return a₁x₁² + a₂x₂², whose curvatures are 2a; the textbook's f has a = (0.1, 2).
 
     Examples
     --------
     >>> quadratic(0.1, 2.0)(-5.0, -2.0)
     10.5
     """
-    return lambda x1, x2: curvature1 * x1**2 + curvature2 * x2**2
+    return lambda x1, x2: a1 * x1**2 + a2 * x2**2
 
 
-def rotated_quadratic(x1: Any, x2: Any) -> Any:
-    """Return 0.1 y₁² + 2 y₂² with y = R⁻¹x: a sum over y₁ = (x₁ - x₂)/√2 and y₂ = (x₁ + x₂)/√2."""
-    return 0.05 * (x1 - x2) ** 2 + (x1 + x2) ** 2
+def rotated_quadratic(y1: Any, y2: Any) -> Any:
+    """Return 0.1x₁² + 2x₂² at x = R⁻¹y, which is x₁ = (y₁ - y₂)/√2 and x₂ = (y₁ + y₂)/√2."""
+    return 0.05 * (y1 - y2) ** 2 + (y1 + y2) ** 2
 
 
 def rosenbrock(x1: Any, x2: Any) -> Any:
@@ -99,6 +108,7 @@ LANDSCAPES = {
     "rotated": Landscape(
         "Turned by 45°", rotated_quadratic,
         (float(rotated_start[0]), float(rotated_start[1])), (0.0, 0.0), (-5.7, 1.9, -1.2, 4.5),
+        ("y₁", "y₂"),
     ),
     "rosenbrock": Landscape(
         "Rosenbrock", rosenbrock, (-1.2, 1.0), (1.0, 1.0), (-1.7, 1.7, -0.6, 1.95)
