@@ -95,13 +95,13 @@ that was not written down.  The order agrees, and the ratios of Yogi to Adam wit
 PER_DECADE = 3
 DECADES = {
     "adam": (-5, -1), "yogi": (-4, 0), "amsgrad": (-4, 0), "rmsprop": (-5, 0), "adagrad": (-3, 1),
-    "lion": (-6, -1), "momentum": (-8, -2), "sgd": (-8, -2), CLIPPED: (-5, -1),
+    "lion": (-6, -1), "sgd": (-8, -2), CLIPPED: (-5, -1),
     SHORT_MEMORY["adam"]: (-5, -1), SHORT_MEMORY["yogi"]: (-4, 0),
 }  # fmt: skip
 """Powers of ten at the two ends of each grid."""
 SPARSE_DECADES = DECADES | {
     "adam": (-4, 0), "amsgrad": (-4, 0), "rmsprop": (-4, 0), "adagrad": (-2, 2),
-    "lion": (-5, -1), "momentum": (-4, 0), "sgd": (-3, 1), CLIPPED: (-3, 1),
+    "lion": (-5, -1), "sgd": (-3, 1), CLIPPED: (-3, 1),
     SHORT_MEMORY["adam"]: (-4, 0),
 }  # fmt: skip
 """The same for rare features, whose gradients are small: rules that do not scale them need more."""
@@ -563,8 +563,8 @@ def portion(wins: Sequence[bool]) -> Literal["holds", "in part", "fails"]:
 #
 # A valley for each of the two: its lowest point is the best rate, its width how much that matters.
 # The shade holds the middle half of the seeds: it is below the mean where a few seeds end far off.
-# Of the others only the lowest point is drawn; those of momentum and SGD lie on each other, and
-# often those of RMSProp and Adam with β₂ = 0.99, which differ by momentum alone: the rings.
+# Of the others only the lowest point is drawn; those of RMSProp and of Adam with β₂ = 0.99, which
+# differ by momentum alone, often lie on each other: the rings.
 
 
 # %% The figure

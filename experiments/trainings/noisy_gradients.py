@@ -85,7 +85,7 @@ PROBLEMS = (*NOISES, SPARSE)
 # noise is the same for all optimizers.
 #
 # Clipped SGD limits every element of the gradient to [-1, 1]: in one dimension, that is its norm.
-# Momentum is a mean of gradients (1 - β in front of g), so its best rate is about SGD's.  Adam and
+# Momentum is left out: at rates as small as these problems need, it ends where SGD does.  Adam and
 # Yogi are there a second time with RMSProp's β₂ = 0.99: a mean over about 100 squares, not 1,000.
 
 # %% A step at learning rate 1
