@@ -263,7 +263,7 @@ def test_each_map_frames_its_default_and_stars_its_lowest(reduced: Measurement) 
             assert start in cells[round(y)][round(x)]
             judged = eps_alone if view is eps_and_rate else view
             found = script.compare(reduced, start, judged(reduced.grid, start))
-            assert ax.get_title(loc="left").endswith(script.per_cent(found))
+            assert ax.get_title(loc="left").endswith(f"default {script.per_cent(found)} above")
             assert ax.get_xlabel()
             assert ax.get_ylabel()
     colorbar = figure.axes[12]
