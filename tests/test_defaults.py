@@ -217,11 +217,22 @@ def test_what_two_standard_errors_leave_open_is_undecided(
     assert script.judge(m)[0].verdict == verdict
 
 
+def test_a_default_that_is_the_best_by_luck_is_undecided() -> None:
+    start = starts()[0]
+    other = replace(start, lr=0.03)
+    losses = {start: np.array([1.0, 1.0]), other: np.array([0.95, 1.07])}  # 1% above, ± 6%
+    found = script.compare(Measurement("made up", REDUCED, losses), start, [[[start], [other]]])
+    assert (found.above, found.error, found.best) == (0.0, 0.0, start)
+    assert found.most == pytest.approx((-0.01 + 2 * 0.06) / 1.01, rel=1e-12)
+    assert found.decided == "undecided"
+
+
 @pytest.mark.parametrize("above", [0.0, 0.01, 0.12])
 def test_more_noise_never_makes_a_default_better(above: float) -> None:
     start = starts()[0]
     found = [
-        script.Comparison(above, error, start, 1.0).decided for error in (0.0, 0.01, 0.04, 0.2)
+        script.Comparison(above, error, start, 1.0, above + 2 * error).decided
+        for error in (0.0, 0.01, 0.04, 0.2)
     ]
     assert found[0] == ("within" if above <= script.NEAR else "beyond")
     assert found == sorted(found, key=lambda text: text == "undecided")
