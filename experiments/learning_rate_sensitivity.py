@@ -382,7 +382,9 @@ def draw(m: Measurement) -> Figure:
 def finding(m: Measurement) -> str:
     """Return the figure's title: Adam's useful range beside SGD's, for equal and unequal scales."""
     adam, sgd = (m.width(EQUAL, method) for method in ("adam", "sgd"))
-    wider = "wider than" if adam - sgd >= LARGER_BY else "no wider than"
+    by = adam - sgd
+    wider = "wider than" if by > 0 else "narrower than"
+    wider = wider if abs(by) >= LARGER_BY else "about as wide as"
     return (
         f"Adam's range of useful learning rates is {wider} SGD's where features have equal scales "
         f"({adam:.2f} and {sgd:.2f} decades);\nwhere scales are {UNEQUAL} times apart, it has "
