@@ -24,10 +24,10 @@ class Grid:
 
 REDUCED = Grid(
     one_minus_beta1=(1.0, 0.1, 0.03),
-    one_minus_beta2=(0.3, 0.01, 0.001),
+    one_minus_beta2=(0.01, 0.001),
     beta_rates=(0.01, 0.03),
     eps=(1e-8, 1e-6, 1e-3, 1.0),
-    rates=(0.001, 0.01, 0.03, 0.1),
+    rates=(0.001, 0.01, 0.03),
 )
 """A part of the full grid."""
 

@@ -147,38 +147,23 @@ def test_a_default_that_diverges_is_infinitely_far_above() -> None:
 # What follows from it
 
 
-def test_at_reduced_size_the_defaults_hold(reduced: Measurement) -> None:
+def test_at_reduced_size_the_defaults_hold_on_the_stand_in(reduced: Measurement) -> None:
     assert [verdict.verdict for verdict in script.judge(reduced)] == ["holds", "holds"]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("size", ["reduced", "full"])
-def test_on_the_real_data_the_defaults_hold_and_the_rate_of_the_mlp_does_not(
+def test_on_the_real_data_β_of_the_mlp_is_undecided_and_its_rate_is_not_within_5_percent(
     size: str, real_airfoil: Path, tmp_path: Path
 ) -> None:
     setting = Setting(data=airfoil(real_airfoil), reduced=size == "reduced", folder=tmp_path)
     m = script.measure(setting)
-    assert [verdict.verdict for verdict in script.judge(m)] == ["holds", "holds"]
+    assert [verdict.verdict for verdict in script.judge(m)] == ["in part", "holds"]
     start = script.default("MLP", "adam")
+    assert script.compare(m, start, pairs_of_beta(m.grid, start)).decided == "undecided"
     rate = script.compare(m, start, rate_alone(m.grid, start))
-    assert rate.above - 3 * rate.error > script.NEAR
+    assert rate.decided == "beyond"
     assert rate.best.lr == 0.03
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("optimizer", script.OPTIMIZERS)
-def test_with_20_seeds_the_default_β_are_within_5_percent_of_the_best_pair_that_was_seen(
-    optimizer: str, real_airfoil: Path
-) -> None:
-    data = airfoil(real_airfoil)
-    start = replace(script.default("MLP", optimizer), lr=0.03)
-
-    def mean_loss(point: Point) -> float:
-        runs = [{**point.run(seed), "epochs": script.EPOCHS["MLP"]} for seed in range(1, 21)]
-        return float(np.mean([script.train(data, **run)["loss"] for run in runs]))
-
-    above = mean_loss(start) / mean_loss(replace(start, one_minus_beta1=0.03)) - 1
-    assert 0.0 < above < script.NEAR
 
 
 def test_ε_from_1e_10_to_1e_6_gives_nearly_the_same_losses() -> None:
@@ -211,13 +196,46 @@ def test_other_losses_lead_to_other_verdicts(
     assert [verdict.verdict for verdict in script.judge(m)] == verdicts
 
 
-@pytest.mark.parametrize(("noise", "verdict"), [(0.001, "fails"), (0.02, "holds")])
-def test_what_two_standard_errors_explain_does_not_count(noise: float, verdict: str) -> None:
+@pytest.mark.parametrize(
+    ("above", "noise", "verdict"),
+    # Two losses, above ± noise of the best: the standard error is the noise.
+    [
+        (0.04, 0.004, "holds"),
+        (0.04, 0.006, "in part"),
+        (0.06, 0.004, "fails"),
+        (0.06, 0.006, "in part"),
+        (0.12, 0.04, "in part"),
+    ],
+)
+def test_what_two_standard_errors_leave_open_is_undecided(
+    above: float, noise: float, verdict: str
+) -> None:
     m = measured(lambda p: 1.0)
     for start in starts():
-        for lr in REDUCED.beta_rates:  # 6% above the others, ± the noise
-            m.losses[replace(start, lr=lr)][:] = (1.06 - noise, 1.06 + noise)
+        for lr in REDUCED.beta_rates:
+            m.losses[replace(start, lr=lr)][:] = (1 + above - noise, 1 + above + noise)
     assert script.judge(m)[0].verdict == verdict
+
+
+def test_a_default_that_is_the_best_by_luck_is_undecided() -> None:
+    start = starts()[0]
+    other = replace(start, lr=0.03)
+    losses = {start: np.array([1.0, 1.0]), other: np.array([0.95, 1.07])}  # 1% above, ± 6%
+    found = script.compare(Measurement("made up", REDUCED, losses), start, [[[start], [other]]])
+    assert (found.above, found.error, found.best) == (0.0, 0.0, start)
+    assert found.most == pytest.approx((-0.01 + 2 * 0.06) / 1.01, rel=1e-12)
+    assert found.decided == "undecided"
+
+
+@pytest.mark.parametrize("above", [0.0, 0.01, 0.12])
+def test_more_noise_never_makes_a_default_better(above: float) -> None:
+    start = starts()[0]
+    found = [
+        script.Comparison(above, error, start, 1.0, above + 2 * error).decided
+        for error in (0.0, 0.01, 0.04, 0.2)
+    ]
+    assert found[0] == ("within" if above <= script.NEAR else "beyond")
+    assert found == sorted(found, key=lambda text: text == "undecided")
 
 
 def test_a_better_rate_does_not_count_against_β_or_ε() -> None:
@@ -254,6 +272,9 @@ def test_each_map_frames_its_default_and_stars_its_lowest(reduced: Measurement) 
             assert isinstance(frame, Rectangle)
             x, y = frame.get_x() + frame.get_width() / 2, frame.get_y() + frame.get_height() / 2
             assert start in cells[round(y)][round(x)]
+            judged = eps_alone if view is eps_and_rate else view
+            found = script.compare(reduced, start, judged(reduced.grid, start))
+            assert ax.get_title(loc="left").endswith(f"default {script.per_cent(found)} above")
             assert ax.get_xlabel()
             assert ax.get_ylabel()
     colorbar = figure.axes[12]
@@ -262,7 +283,9 @@ def test_each_map_frames_its_default_and_stars_its_lowest(reduced: Measurement) 
     plt.close(figure)
 
 
-def test_a_cell_that_diverged_is_marked_as_such() -> None:
-    figure = script.draw(measured(lambda p: np.inf if p.lr == 0.1 else 1.0))
-    assert sum(text.get_text() == "∞" for text in figure.axes[8].texts) == len(REDUCED.eps)
+def test_a_cell_that_diverged_is_told_from_one_that_is_very_bad() -> None:
+    losses = {0.03: np.inf, 0.001: 20.0}
+    figure = script.draw(measured(lambda p: losses.get(p.lr, 1.0)))
+    shown = [text.get_text() for text in figure.axes[8].texts]
+    assert (shown.count("∞"), shown.count(">999")) == (len(REDUCED.eps), len(REDUCED.eps))
     plt.close(figure)

@@ -7,13 +7,24 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from datasets import airfoil, airfoil_stand_in, minibatches
+from datasets import Regression, airfoil, airfoil_stand_in, minibatches
 from experiments import learning_rate_sensitivity as script
-from experiments.learning_rate_sensitivity import FACTORS, NO_SMOOTHING, UNITS, Measurement
+from experiments.learning_rate_sensitivity import (
+    EQUAL,
+    FACTORS,
+    LINES,
+    NO_SMOOTHING,
+    SPREADS,
+    UNEQUAL,
+    Measurement,
+    scales,
+)
+from experiments.lineup import build
 from experiments.protocol import least_squares_loss
 from experiments.question import Setting
 from experiments.trainings import train_linear
 from experiments.useful_range import useful_range
+from minigrad import Tensor, mse_loss
 
 REDUCED_RATES = script.RATES[:: script.REDUCED_STRIDE]
 
@@ -24,15 +35,19 @@ def reduced(reduced_setting: Setting) -> Measurement:
     return script.measure(replace(reduced_setting, optimizers=("Lion",)))
 
 
-def measured(widths: dict[str, tuple[float, ...]]) -> Measurement:
-    """Made-up losses: 1 over as many decades from 1e-4 on as `widths` has for a method, else 2."""
+def measured(
+    equal: tuple[float, ...], unequal: tuple[float, ...], above: float = 0.0
+) -> Measurement:
+    """Made-up losses: the floor's, or farther `above`, over as many decades as are given."""
     rates = np.array(script.RATES)
     losses = {
-        units: {
-            method: np.where((rates >= 0.9e-4) & (rates <= 1.1e-4 * 10**w), 1.0, 2.0)[:, None]
-            for method, w in zip(FACTORS, widths[units], strict=True)
+        spread: {
+            method: np.where(
+                (rates >= 0.9e-4) & (rates <= 1.1e-4 * 10**w), 1 + above * (spread > 1), 2.0
+            )[:, None]
+            for method, w in zip(FACTORS, equal if spread == EQUAL else unequal, strict=True)
         }
-        for units in UNITS
+        for spread in SPREADS
     }
     return Measurement("made up", 1.0, script.RATES, losses)
 
@@ -84,34 +99,68 @@ def test_a_loss_just_at_the_limit_is_useful_and_one_above_is_not() -> None:
 # What is measured
 
 
-@pytest.mark.parametrize("units", UNITS)
-def test_units_do_not_move_the_floor(units: str) -> None:
+@pytest.mark.parametrize("spread", SPREADS)
+def test_scales_do_not_move_the_floor(spread: float) -> None:
     data = airfoil_stand_in()
-    assert least_squares_loss(replace(data, X=data.X * UNITS[units])) == pytest.approx(
-        least_squares_loss(data), rel=1e-12
-    )
+    scaled = replace(data, X=data.X * scales(spread, seed=2))
+    assert least_squares_loss(scaled) == pytest.approx(least_squares_loss(data), rel=1e-12)
 
 
-def test_own_units_are_those_of_the_file_in_khz_and_cm(real_airfoil: Path) -> None:
-    raw = np.loadtxt(real_airfoil)[:, :5] * (1e-3, 1, 100, 1, 100)
-    X = airfoil(real_airfoil).X * UNITS["own units"]
-    np.testing.assert_allclose(X, (raw - raw.mean(axis=0))[:1500], rtol=5e-6, atol=1e-12)
+@pytest.mark.parametrize("spread", SPREADS)
+def test_over_five_seeds_every_feature_has_every_scale(spread: float) -> None:
+    drawn = np.array([scales(spread, seed) for seed in range(3, 8)])
+    assert drawn[0].max() / drawn[0].min() == pytest.approx(spread, rel=1e-14)
+    for one in (*drawn, *drawn.T):
+        np.testing.assert_allclose(np.sort(one), np.sort(drawn[0]), rtol=0)
+    np.testing.assert_allclose(np.prod(drawn, axis=1), 1, rtol=1e-14)
+    assert (script.SEEDS % 5, script.REDUCED_SEEDS % 5) == (0, 0)
 
 
-@pytest.mark.parametrize("units", UNITS)
-def test_small_rates_of_sgd_give_the_loss_of_gradient_descent_in_closed_form(units: str) -> None:
+def test_standard_deviations_in_the_units_of_the_file(real_airfoil: Path) -> None:
+    deviations = np.loadtxt(real_airfoil)[:, :5].std(axis=0)
+    assert (round(deviations[0]), round(deviations[4], 3)) == (3152, 0.013)
+
+
+def test_small_features_cost_adam_r_times_as_many_steps_and_sgd_r_squared() -> None:
+    x = np.array([1.0, -1.0] * 20)[:, None]
+    data = Regression(x, x, "y = x")
+
+    def steps_to_go_half_way(optimizer: str, scale: float, lr: float) -> int:
+        w = Tensor(np.zeros((1, 1)), requires_grad=True)
+        rule = build(optimizer, [w], lr=lr)
+        for step in range(100_000):
+            if float(w.data[0, 0]) * scale >= 0.5:
+                return step
+            rule.zero_grad()
+            (mse_loss(Tensor(data.X * scale) @ w, data.y) / 2).backward()
+            rule.step()
+        raise AssertionError
+
+    adam = [steps_to_go_half_way("adam", scale, lr=1e-3) for scale in (1.0, 1 / 4)]
+    sgd = [steps_to_go_half_way("sgd", scale, lr=1e-2) for scale in (1.0, 1 / 4)]
+    assert adam[1] / adam[0] == pytest.approx(4, rel=0.1)
+    assert sgd[1] / sgd[0] == pytest.approx(16, rel=0.02)
+
+
+@pytest.mark.parametrize("spread", [1, 16])
+def test_small_rates_of_sgd_give_the_loss_of_gradient_descent_in_closed_form(
+    spread: float,
+) -> None:
     data = airfoil_stand_in()
     lr, steps = 1e-4, 300
-    A = np.column_stack([data.X * UNITS[units], np.ones(len(data.X))])
-    eigenvalues, Q = np.linalg.eigh(A.T @ A / len(A))
-    distance = Q.T @ np.linalg.lstsq(A, data.y)[0][:, 0]  # from the start, about 0
-    left = (1 - lr * eigenvalues) ** steps * distance
-    expected = least_squares_loss(data) + np.sum(eigenvalues * left**2) / 2
+
+    def expected(seed: int) -> float:
+        A = np.column_stack([data.X * scales(spread, seed), np.ones(len(data.X))])
+        eigenvalues, Q = np.linalg.eigh(A.T @ A / len(A))
+        distance = Q.T @ np.linalg.lstsq(A, data.y)[0][:, 0]  # from the start, about 0
+        left = (1 - lr * eigenvalues) ** steps * distance
+        return least_squares_loss(data) + float(np.sum(eigenvalues * left**2)) / 2
+
     losses = [
-        script.train(data, units=units, optimizer="sgd", lr=lr, seed=seed)["loss"]
+        script.train(data, spread=spread, optimizer="sgd", lr=lr, seed=seed)["loss"]
         for seed in range(1, 6)
     ]
-    assert np.mean(losses) == pytest.approx(expected, rel=0.01)
+    assert np.mean(losses) == pytest.approx(np.mean([expected(s) for s in range(1, 6)]), rel=0.02)
 
 
 def test_a_training_is_the_sections_protocol_written_out_in_numpy() -> None:
@@ -130,22 +179,23 @@ def test_a_training_is_the_sections_protocol_written_out_in_numpy() -> None:
 def test_losses_are_those_of_single_trainings(reduced: Measurement) -> None:
     data = airfoil_stand_in()
     i = REDUCED_RATES.index(0.01)
-    standardised = reduced.losses["standardised"]
+    equal = reduced.losses[EQUAL]
     for seed in (1, 3):
         alone = train_linear(data, optimizer="lion", lr=0.01, seed=seed)["loss"]
-        assert standardised["lion"][i, seed - 1] == alone
+        assert equal["lion"][i, seed - 1] == alone
         alone = train_linear(data, optimizer="adam", lr=0.01, seed=seed, betas=(0, 0.999))["loss"]
-        assert standardised[NO_SMOOTHING][i, seed - 1] == alone
+        assert equal[NO_SMOOTHING][i, seed - 1] == alone
 
 
 def test_a_rate_at_which_sgd_diverges_is_measured_as_infinity(reduced: Measurement) -> None:
-    assert np.isinf(reduced.losses["own units"]["sgd"][-1]).all()
-    assert all(not np.isnan(x).any() for units in UNITS for x in reduced.losses[units].values())
+    assert np.isinf(reduced.losses[UNEQUAL]["sgd"][-1]).all()
+    assert all(not np.isnan(x).any() for some in reduced.losses.values() for x in some.values())
 
 
 def test_chosen_optimizers_are_measured_beside_those_of_the_verdicts(reduced: Measurement) -> None:
-    for units in UNITS:
-        assert set(reduced.losses[units]) == {*FACTORS, "lion"}
+    for spread in SPREADS:
+        lion = {"lion"} if spread in (EQUAL, UNEQUAL) else set()
+        assert set(reduced.losses[spread]) == {*FACTORS} | lion
 
 
 def test_error_unknown_optimizer() -> None:
@@ -156,23 +206,41 @@ def test_error_unknown_optimizer() -> None:
 # What follows from it
 
 
-def test_at_reduced_size_scaling_widens_the_range_and_smoothing_does_not(
+def verdicts(m: Measurement) -> list[str]:
+    return [verdict.verdict for verdict in script.judge(m)]
+
+
+def test_at_reduced_size_adams_range_is_wider_where_scales_are_unequal(
     reduced: Measurement,
 ) -> None:
-    tuning, reason = script.judge(reduced)
-    assert (tuning.verdict, reason.verdict) == ("in part", "in part")
-    assert "nothing to scale" in tuning.remark
-    assert reason.remark.startswith("By smoothing")
+    assert script.lines_at_which_wider(reduced, EQUAL) == []
+    assert script.lines_at_which_wider(reduced, UNEQUAL) == list(LINES)
+    assert verdicts(reduced) == ["in part", "in part"]
+
+
+def test_adam_needs_tuning_too_where_scales_are_unequal(reduced: Measurement) -> None:
+    widths = [reduced.width(spread, "adam") for spread in SPREADS]
+    assert widths == sorted(widths, reverse=True)
+    assert widths[-1] < 0.25 < 1.0 < widths[0]
 
 
 @pytest.mark.slow
-def test_at_full_size_the_verdicts_are_the_same(tmp_path: Path) -> None:
-    full = script.measure(Setting(data=airfoil_stand_in(), optimizers=("adam",), folder=tmp_path))
-    assert [verdict.verdict for verdict in script.judge(full)] == ["in part", "in part"]
+@pytest.mark.parametrize("seed", [1, 11])
+def test_at_full_size_and_with_other_seeds_the_verdicts_are_the_same(
+    seed: int, tmp_path: Path
+) -> None:
+    setting = Setting(data=airfoil_stand_in(), seed=seed, optimizers=("adam",), folder=tmp_path)
+    assert verdicts(script.measure(setting)) == ["in part", "in part"]
+
+
+@pytest.mark.slow
+def test_on_the_real_data_the_verdicts_are_the_same(real_airfoil: Path, tmp_path: Path) -> None:
+    setting = Setting(data=airfoil(real_airfoil), optimizers=("adam",), folder=tmp_path)
+    assert verdicts(script.measure(setting)) == ["in part", "in part"]
 
 
 @pytest.mark.parametrize(
-    ("standardised", "own", "verdicts"),
+    ("equal", "unequal", "expected"),
     # Widths of SGD, Momentum, Adam with β₁ = 0, and Adam
     [
         ((1, 1, 1, 2), (0.5, 1, 1, 2), ["holds", "holds"]),
@@ -182,31 +250,34 @@ def test_at_full_size_the_verdicts_are_the_same(tmp_path: Path) -> None:
     ],
 )
 def test_other_widths_lead_to_other_verdicts(
-    standardised: tuple[float, ...], own: tuple[float, ...], verdicts: list[str]
+    equal: tuple[float, ...], unequal: tuple[float, ...], expected: list[str]
 ) -> None:
-    m = measured({"standardised": standardised, "own units": own})
-    assert [verdict.verdict for verdict in script.judge(m)] == verdicts
+    assert verdicts(measured(equal, unequal)) == expected
 
 
-def test_rates_useful_in_both_units_are_those_that_the_ranges_share() -> None:
-    m = measured({"standardised": (1, 2, 1, 1), "own units": (1, 1, 0, 2)})
-    shared = script.overlap(m, "momentum")
-    assert shared is not None
-    assert shared.width == pytest.approx(1.0, abs=0.1)
-    m.losses["own units"]["sgd"][:] = 2.0
-    assert script.overlap(m, "sgd") is None
+def test_what_shows_at_one_line_only_holds_in_part() -> None:
+    m = measured((1, 1, 1, 2), (0.5, 1, 1, 2), above=0.07)
+    assert script.lines_at_which_wider(m, UNEQUAL) == [0.1, 0.2]
+    assert verdicts(m) == ["in part", "in part"]
+
+
+def test_a_best_loss_just_beyond_5_percent_leaves_no_useful_range() -> None:
+    m = measured((1, 1, 1, 1), (1, 1, 1, 1), above=0.051)
+    assert m.useful(UNEQUAL, "sgd") is None
+    assert m.width(UNEQUAL, "sgd", 0.1) > 1
+    assert "none (its best is 5% above the floor)" in script.finding(m)
 
 
 # What is shown
 
 
-def test_the_table_has_a_line_for_each_method_and_units_and_fits_a_terminal(
+def test_the_table_has_a_line_for_each_method_and_spread_and_fits_a_terminal(
     reduced: Measurement,
 ) -> None:
     lines = script.table(reduced).splitlines()
     assert max(map(len, lines)) <= 100
-    for method in (*FACTORS, "lion"):
-        assert sum(line.startswith(script.NAMES[method] + "  ") for line in lines) == len(UNITS)
+    for method, blocks in {**dict.fromkeys(FACTORS, 3), "lion": 2}.items():
+        assert sum(line.startswith(script.NAMES[method] + "  ") for line in lines) == blocks
 
 
 def test_every_panel_of_the_figure_has_labels_and_the_title_has_the_measured_widths(
@@ -215,12 +286,18 @@ def test_every_panel_of_the_figure_has_labels_and_the_title_has_the_measured_wid
     figure = script.draw(reduced)
     figure.canvas.draw()
     title = figure.get_suptitle()
-    for units in UNITS:
-        adam, sgd = (script.width(reduced, units, method) for method in ("adam", "sgd"))
-        assert f"({adam:.2f} and {sgd:.2f} decades)" in title
+    adam, sgd = (reduced.width(EQUAL, method) for method in ("adam", "sgd"))
+    assert f"({adam:.2f} and {sgd:.2f} decades)" in title
+    assert f"{reduced.width(UNEQUAL, 'adam'):.2f} decades left" in title
     shown = [ax for ax in figure.axes if ax.get_visible()]
     names = {ax.get_title(loc="left") for ax in shown}
     assert {script.NAMES[method] for method in (*FACTORS, "lion")} < names
-    assert sum(ax.get_xlabel().startswith("learning rate η") for ax in shown) == 4 + len(UNITS)
-    assert all(ax.get_xscale() == "log" for ax in shown)
+    assert sum(ax.get_xlabel().startswith("learning rate η") for ax in shown) == 4 + 2
+    widths = shown[-len(LINES) :]
+    assert widths[0].get_ylabel() == "width, decades of η"
+    for ax, line in zip(widths, LINES, strict=True):
+        assert ax.get_xlabel() == "spread: largest scale / smallest"
+        assert ax.get_title(loc="left").startswith(f"Within {line:.0%}: Adam is ahead")
+        drawn = np.array(ax.lines[FACTORS.index("adam")].get_ydata())
+        assert drawn.tolist() == [reduced.width(spread, "adam", line) for spread in SPREADS]
     plt.close(figure)
