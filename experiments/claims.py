@@ -83,10 +83,13 @@ def _counts(verdicts: Sequence[Verdict]) -> list[str]:
     lines = []
     for source, of in SOURCES.items():
         kinds = [verdict.verdict for verdict in verdicts if verdict.source == source]
-        holds, in_part, fails = (kinds.count(kind) for kind in ("holds", "in part", "fails"))
+        counts = [kinds.count(kind) for kind in ("holds", "in part", "fails")]
+        holds, partly, fails = (
+            f"{n} {verb}s" if n == 1 else f"{n} {verb}"
+            for n, verb in zip(counts, ("hold", "hold", "fail"), strict=True)
+        )
         if kinds:
-            hold = "holds" if holds == 1 else "hold"
-            lines.append(f"Of {of} {holds} {hold}, {in_part} hold in part, {fails} fail.")
+            lines.append(f"Of {of} {holds}, {partly} in part, {fails}.")
     return lines
 
 
