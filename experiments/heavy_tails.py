@@ -36,6 +36,7 @@ from experiments.trainings.noisy_gradients import (
     train,
     trial,
 )
+from experiments.tuning import Tuning, interval_of_ratio
 
 Array = npt.NDArray[np.float64]
 
@@ -127,63 +128,6 @@ def grid(problem: str, optimizer: str) -> list[float]:
 
 
 # %% The measurement
-@dataclass(frozen=True)
-class Tuning:
-    """What an optimizer comes to on a problem, at every learning rate it tried.
-
-    Attributes
-    ----------
-    problem, optimizer : str
-        Which.
-    rates : ndarray (rates,)
-        The grid.
-    errors : ndarray (rates, seeds)
-        Mean squared errors; inf where it diverged.
-    """
-
-    problem: str
-    optimizer: str
-    rates: Array
-    errors: Array
-
-    @property
-    def mean(self) -> Array:
-        """The mean over seeds at each rate."""
-        mean: Array = self.errors.mean(axis=1)
-        return mean
-
-    @property
-    def best(self) -> int:
-        """The place of the best rate in the grid."""
-        return int(np.argmin(self.mean))
-
-    @property
-    def lr(self) -> float:
-        """The best rate."""
-        return float(self.rates[self.best])
-
-    @property
-    def error(self) -> float:
-        """The mean squared error at the best rate."""
-        return float(self.mean[self.best])
-
-    @property
-    def middle(self) -> tuple[float, float]:
-        """What the middle half of the seeds lies between, at the best rate."""
-        low, high = np.quantile(self.errors[self.best], [0.25, 0.75])
-        return float(low), float(high)
-
-    @property
-    def at_edge(self) -> bool:
-        """Whether the best rate is the first or last, so that a better one may lie outside."""
-        return self.best in (0, len(self.rates) - 1)
-
-    def at(self, lr: float) -> float:
-        """Return the error at the rate of the grid nearest to `lr`."""
-        return float(self.mean[np.argmin(np.abs(np.log(self.rates / lr)))])
-
-
-RESAMPLES = 2000
 Tunings = dict[tuple[str, str], Tuning]  # by problem and optimizer
 
 
@@ -232,11 +176,7 @@ class HeavyTails:
     def interval(self, problem: str, choice: str | None = None) -> tuple[float, float]:
         """Return the 95% bootstrap interval of `ratio`."""
         adam, yogi = self._pair(problem, choice)
-        count = adam.errors.shape[1]
-        drawn = np.random.default_rng(0).integers(count, size=(RESAMPLES, count))
-        ratios = yogi.errors[yogi.best][drawn].mean(1) / adam.errors[adam.best][drawn].mean(1)
-        low, high = np.quantile(ratios, [0.025, 0.975])
-        return float(low), float(high)
+        return interval_of_ratio(yogi, adam)
 
     def winner(self, problem: str, choice: str | None = None) -> str:
         """Who wins, each at its best rate: "Adam", "Yogi" or "neither"."""

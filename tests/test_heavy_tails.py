@@ -10,13 +10,14 @@ import pytest
 
 from datasets import airfoil
 from experiments import heavy_tails as script
-from experiments.heavy_tails import DECADES, FREQUENT, ONE_SIDED, PAIR, HeavyTails, Tuning
+from experiments.heavy_tails import DECADES, FREQUENT, ONE_SIDED, PAIR, HeavyTails
 from experiments.lineup import build
 from experiments.question import Setting, verdict_lines
 from experiments.sweep import Result
 from experiments.trainings import noisy_gradients as noisy
 from experiments.trainings import train_linear
 from experiments.trainings.noisy_gradients import CLIPPED, PROBLEMS, SHORT_MEMORY, SPARSE, trial
+from experiments.tuning import Tuning
 from minigrad import Tensor
 from optim import clip_grad_norm
 
