@@ -98,7 +98,7 @@ def test_yogi_moves_less_than_half_as_far_as_adam_from_the_fourth_impulse_on(
 
 def test_what_the_section_claims_is_told_from_what_a_reader_concludes(reduced: Memory) -> None:
     sources = [verdict.source for verdict in script.judge(reduced)]
-    assert sources == ["section", "section", "reader", "section"]
+    assert sources == ["section", "section", "reader", "reader"]
 
 
 def test_reduced_it_comes_to_the_same_verdicts_as_in_full(reduced: Memory) -> None:
