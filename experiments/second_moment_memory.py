@@ -243,8 +243,8 @@ def _steps(number: float) -> str:
 #   *holds* is out of reach: the first impulse finds the same s with both.
 # - *Yogi does not forget* holds if after the drop Adam's effective rate has grown more than 10
 #   times as much as Yogi's, in part if it has grown more, and fails otherwise.
-# - *Yogi recovers from a spike no later than Adam* is what a reader may take "a robustness fix" for.
-#   It holds if half the rate is back as early as Adam's, in part if within twice Adam's time, and
+# - *Yogi recovers from a spike no later than Adam* is how a reader may take "a robustness fix".  It
+#   holds if half the rate is back as early as with Adam, in part if within twice that time, and
 #   fails otherwise.
 
 
