@@ -12,6 +12,7 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing.connection import wait
+from types import FrameType
 from typing import Any
 
 from threadpoolctl import ThreadpoolController
@@ -22,9 +23,9 @@ __all__ = [
     "SpawnedPool",
     "cluster",
     "cores",
-    "deaf_to_interrupts",
     "executor_for",
     "one_blas_thread",
+    "only_first_interrupt",
 ]
 
 
@@ -192,16 +193,26 @@ def executor_for(
 
 
 @contextmanager
-def deaf_to_interrupts() -> Iterator[None]:
-    """Ignore Ctrl-C in the block, in which the first one is being obeyed."""
-    if threading.current_thread() is not threading.main_thread():
+def only_first_interrupt() -> Iterator[None]:
+    """Let the first Ctrl-C in the block raise KeyboardInterrupt, and ignore those that follow.
+
+    A second one would interrupt what the first one has started: the keeping of results, and the
+    ending of processes.
+    """
+    usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if not usual or threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupt)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @functools.cache

@@ -21,8 +21,8 @@ from experiments.sweep.executors import (
     InProcess,
     SpawnedPool,
     cores,
-    deaf_to_interrupts,
     one_blas_thread,
+    only_first_interrupt,
 )
 from experiments.sweep.fingerprint import data_fingerprint, source_fingerprint, unbound
 from experiments.sweep.results_file import ResultsFile, SweepError, decode, encode, key_of
@@ -124,6 +124,7 @@ def sweep(
     keys = [key_of(*identity, run) for run in runs]
     todo = dict(zip(keys, runs, strict=True))
     with contextlib.ExitStack() as stack:
+        stack.enter_context(only_first_interrupt())
         file = None if results is None else stack.enter_context(ResultsFile(results, fresh=fresh))
         kept = {} if file is None else {key: file.lines[key] for key in todo if key in file.lines}
         missing = [key for key in todo if key not in kept]
@@ -151,12 +152,11 @@ def sweep(
                 for key, outcome in queue.outcomes():
                     keep(key, outcome)
             except KeyboardInterrupt:
-                with deaf_to_interrupts():
-                    for key, outcome in queue.finished():
-                        keep(key, outcome)
-                    queue.cancel()
-                    bar.close()
-                    message = _how_to_continue(len(kept), len(todo), results)
+                for key, outcome in queue.finished():
+                    keep(key, outcome)
+                queue.cancel()
+                bar.close()
+                message = _how_to_continue(len(kept), len(todo), results)
                 raise Interrupted(f"interrupted: {message}") from None
             except (ExecutorLost, OSError) as error:
                 queue.cancel()
