@@ -220,12 +220,25 @@ def _thread_pools() -> ThreadpoolController:
     return ThreadpoolController()
 
 
-def one_blas_thread() -> Any:
-    """Return a context in which BLAS uses one thread.
+_blas = threading.Lock()
+_limits: list[Any] = []
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Have BLAS use one thread in the block, and in those of other threads that overlap with it.
 
     The other cores have runs of their own, and a sum has the same order everywhere.
     """
-    return _thread_pools().limit(limits=1, user_api="blas")
+    with _blas:  # what is set is set for the whole process: the last one out puts it back
+        _limits.append(None if _limits else _thread_pools().limit(limits=1, user_api="blas"))
+    try:
+        yield
+    finally:
+        with _blas:
+            limit = _limits.pop()
+            if limit is not None:
+                limit.restore_original_limits()
 
 
 @contextmanager
