@@ -226,18 +226,20 @@ _limits: list[Any] = []
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """Have BLAS use one thread in the block, and in those of other threads that overlap with it.
+    """Have BLAS use one thread in the block.
 
-    The other cores have runs of their own, and a sum has the same order everywhere.
+    The other cores have runs of their own, and a sum has the same order everywhere.  Some builds of
+    OpenBLAS keep the number for each thread that calls, and some for the process: so every thread
+    sets it, and the last one out puts back what the first one found.
     """
-    with _blas:  # what is set is set for the whole process: the last one out puts it back
-        _limits.append(None if _limits else _thread_pools().limit(limits=1, user_api="blas"))
+    with _blas:
+        _limits.append(_thread_pools().limit(limits=1, user_api="blas"))
     try:
         yield
     finally:
         with _blas:
             limit = _limits.pop()
-            if limit is not None:
+            if not _limits:
                 limit.restore_original_limits()
 
 
