@@ -220,27 +220,12 @@ def _thread_pools() -> ThreadpoolController:
     return ThreadpoolController()
 
 
-_blas = threading.Lock()
-_limits: list[Any] = []
+def one_blas_thread() -> Any:
+    """Return a context in which BLAS uses one thread.
 
-
-@contextmanager
-def one_blas_thread() -> Iterator[None]:
-    """Have BLAS use one thread in the block.
-
-    The other cores have runs of their own, and a sum has the same order everywhere.  Some builds of
-    OpenBLAS keep the number for each thread that calls, and some for the process: so every thread
-    sets it, and the last one out puts back what the first one found.
+    The other cores have runs of their own, and a sum has the same order everywhere.
     """
-    with _blas:
-        _limits.append(_thread_pools().limit(limits=1, user_api="blas"))
-    try:
-        yield
-    finally:
-        with _blas:
-            limit = _limits.pop()
-            if not _limits:
-                limit.restore_original_limits()
+    return _thread_pools().limit(limits=1, user_api="blas")
 
 
 @contextmanager

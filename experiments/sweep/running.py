@@ -80,7 +80,8 @@ def sweep(
         an `executor`, how many runs it can run at a time.
     executor : concurrent.futures.Executor, optional
         What runs them instead: a pool of your own, Dask's ``Client.get_executor()``, or
-        ``mpi4py.futures.MPIPoolExecutor``.  It is not shut down.
+        ``mpi4py.futures.MPIPoolExecutor``.  It is not shut down.  Threads share one setting of
+        BLAS's number of threads, so there a large product may differ in its last bit.
     fresh : bool
         Whether to throw away what the file has.
     description : str
