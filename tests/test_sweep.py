@@ -37,12 +37,7 @@ def test_results_do_not_depend_on_the_executor_or_the_number_of_workers(train: A
     alone = sweep(train, runs, workers=1)
     assert alone == sweep(train, runs, workers=2) == sweep(train, runs, workers=3)
     with ThreadPoolExecutor(2) as threads:
-        results = sweep(train, runs, executor=threads, workers=2)
-    if train is trainings.walk:
-        assert alone == results
-    else:  # threads share one setting of BLAS, so a product may differ by rounding
-        ours, theirs = ([result["sum"] for result in found] for found in (alone, results))
-        np.testing.assert_allclose(ours, theirs, rtol=1e-12)
+        assert alone == sweep(train, runs, executor=threads, workers=2)
     with ProcessPoolExecutor(2, get_context("spawn")) as processes:
         assert alone == sweep(train, runs, executor=processes, workers=5)
 

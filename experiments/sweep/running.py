@@ -80,8 +80,7 @@ def sweep(
         an `executor`, how many runs it can run at a time.
     executor : concurrent.futures.Executor, optional
         What runs them instead: a pool of your own, Dask's ``Client.get_executor()``, or
-        ``mpi4py.futures.MPIPoolExecutor``.  It is not shut down.  Threads share one setting of
-        BLAS's number of threads, so there a large product may differ in its last bit.
+        ``mpi4py.futures.MPIPoolExecutor``.  It is not shut down.
     fresh : bool
         Whether to throw away what the file has.
     description : str
@@ -126,6 +125,7 @@ def sweep(
     todo = dict(zip(keys, runs, strict=True))
     with contextlib.ExitStack() as stack:
         stack.enter_context(only_first_interrupt())
+        stack.enter_context(one_blas_thread())  # from the first chunk to the last, if in threads
         file = None if results is None else stack.enter_context(ResultsFile(results, fresh=fresh))
         kept = {} if file is None else {key: file.lines[key] for key in todo if key in file.lines}
         missing = [key for key in todo if key not in kept]
