@@ -288,7 +288,7 @@ ANY = rf"\b({WORD}(?:(?: and)? {WORD})*)\b"
             lambda a, b, c: a + b == c,
         ),
         (
-            f"had {ANY} \\w+ and [a-z ]{{3,10}} {ANY} of them .*? has {BELOW_100} ",
+            f"had {ANY} \\w+ and \\w+(?: away)? {ANY} of them .*? has {BELOW_100} ",
             lambda a, b, c: a - b == c,
         ),
         (f"sum of {BELOW_100} and {BELOW_100} is {ANY}", lambda a, b, c: a + b == c),
