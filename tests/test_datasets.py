@@ -16,15 +16,9 @@ from datasets import DataError, airfoil, airfoil_stand_in, minibatches
 from datasets.__main__ import main
 from datasets.airfoil import AIRFOIL, CORRELATIONS
 
+pytestmark = pytest.mark.usefixtures("nowhere")
+
 CONTENT = b"800\t0\t0.3048\t71.3\t0.00266337\t126.201\r\n" * 1503
-
-
-@pytest.fixture(autouse=True)
-def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache folder of the test's own, and no $MINIGRAD_DATA."""
-    monkeypatch.delenv("MINIGRAD_DATA", raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return tmp_path / "cache" / "minigrad"
 
 
 # The real file
@@ -169,7 +163,7 @@ class Server(BaseHTTPRequestHandler):
 @pytest.fixture
 def server() -> Iterator[str]:
     httpd = HTTPServer(("127.0.0.1", 0), Server)
-    thread = threading.Thread(target=httpd.serve_forever, daemon=True)
+    thread = threading.Thread(target=httpd.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{httpd.server_port}"
     httpd.shutdown()

@@ -19,6 +19,8 @@ from hypothesis.extra import numpy as arrays
 
 from datasets import DataError, Images, fashion_mnist, idx, mnist
 
+pytestmark = pytest.mark.usefixtures("nowhere")
+
 TYPES = {"u1": 0x08, "i1": 0x09, "i2": 0x0B, "i4": 0x0C, "f4": 0x0D, "f8": 0x0E}
 READERS = [(mnist, "mnist"), (fashion_mnist, "fashion-mnist")]
 
@@ -213,14 +215,6 @@ def write(
         place = folder / pattern.format(name, FILES[name].ndim)
         place.write_bytes(gzip.compress(content) if place.suffix == ".gz" else content)
     return folder
-
-
-@pytest.fixture(autouse=True)
-def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache folder of the test's own, and no $MINIGRAD_DATA."""
-    monkeypatch.delenv("MINIGRAD_DATA", raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return tmp_path / "cache" / "minigrad"
 
 
 Reader = Callable[..., tuple[Images, Images]]

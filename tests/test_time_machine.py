@@ -25,13 +25,7 @@ from datasets import (
 from datasets.spelled_arithmetic import in_words, spelled_arithmetic
 from datasets.time_machine import TIME_MACHINE, time_machine_stand_in
 
-
-@pytest.fixture(autouse=True)
-def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache folder of the test's own, and no $MINIGRAD_DATA."""
-    monkeypatch.delenv("MINIGRAD_DATA", raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return tmp_path / "cache" / "minigrad"
+pytestmark = pytest.mark.usefixtures("nowhere")
 
 
 # The real text
