@@ -9,6 +9,7 @@ from hypothesis import settings
 
 from datasets import airfoil_stand_in
 from datasets.airfoil import AIRFOIL
+from datasets.time_machine import TIME_MACHINE
 from experiments.question import Setting
 from experiments.sweep.executors import executor_for
 
@@ -28,12 +29,29 @@ def parallel_from_1000(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("optim.loop.PARALLEL_FROM", 1000)
 
 
+@pytest.fixture
+def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache folder of the test's own, and no $MINIGRAD_DATA."""
+    monkeypatch.delenv("MINIGRAD_DATA", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "minigrad"
+
+
 @pytest.fixture(scope="session")
 def real_airfoil() -> Path:
     """The real airfoil file, where $MINIGRAD_DATA or the user's cache has it."""
     place = AIRFOIL.find()
     if place is None:
         pytest.skip("the real airfoil file is not here (python -m datasets fetch airfoil)")
+    return place
+
+
+@pytest.fixture(scope="session")
+def real_time_machine() -> Path:
+    """The real text, where $MINIGRAD_DATA or the user's cache has it."""
+    place = TIME_MACHINE.find()
+    if place is None:
+        pytest.skip("the real text is not here (python -m datasets fetch time_machine)")
     return place
 
 
