@@ -28,6 +28,7 @@ __all__ = [
     "rows",
     "scatter",
     "sum",
+    "sum_of_rows",
     "sums_to_the_end",
     "times_transposed",
     "transposed_times",
@@ -87,6 +88,13 @@ def transposed_times(x: Any, y: Any, g: Any) -> Any:
     if x.ndim == 1:
         return g[..., None, :] * x[:, None] if y.ndim > 1 else g * x
     return (x.mT @ g[..., None])[..., 0]
+
+
+def sum_of_rows(x: Any) -> Any:
+    """1ᵀ X, for all vectors along the last axis as the rows of X."""
+    if type(x) is not np.ndarray or x.dtype == np.float16:  # BLAS has no product of those
+        return rows(x).sum(axis=0)
+    return np.dot(np.ones(math.prod(x.shape[:-1]), x.dtype), rows(x))  # takes half as long
 
 
 def keep(g: Any, mask: Any) -> Any:
