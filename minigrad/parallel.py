@@ -139,13 +139,11 @@ class DataParallel:
                 "backward() on a tensor with no graph: nothing that the loss of any part was "
                 "computed from has requires_grad=True"
             )
-        total: dict[Tensor, Any] = {}
+        terms: dict[Tensor, list[Any]] = {}
         for part in gradients:  # in order: the sum must not depend on who was first
             for leaf, g in (part or {}).items():
-                total[leaf] = total[leaf] + g if leaf in total else g
-        for leaf, g in total.items():
-            added = g if leaf.grad is None else leaf.grad + g
-            total[leaf] = +added if isinstance(added, Tensor) else np.array(added, order="C")
+                terms.setdefault(leaf, []).append(g)
+        total = {leaf: _sum(leaf.grad, gs) for leaf, gs in terms.items()}
         for leaf, g in total.items():
             leaf.grad = g
         return sum(losses)
@@ -170,3 +168,17 @@ class DataParallel:
         if not loss.requires_grad:
             return share * loss.item(), None
         return share * loss.item(), backpropagate(loss, np.full(loss.shape, share, loss.dtype))
+
+
+def _sum(so_far: Any, terms: list[Any]) -> Any:
+    """Add all the terms to one that may be None, in an array of its own, C-ordered; or a Tensor."""
+    if isinstance(so_far, Tensor):
+        return so_far + sum(terms[1:], terms[0])
+    z = np.empty(terms[0].shape, terms[0].dtype)
+    if len(terms) == 1:
+        z[...] = terms[0]
+    else:
+        np.add(terms[0], terms[1], out=z)
+    for g in terms[2:]:
+        z += g
+    return z if so_far is None else np.add(so_far, z, out=z)
