@@ -10,7 +10,7 @@ import pytest
 from samples import Case, signed, unary
 
 from minigrad import GradientError, Tensor, check_gradients, functional, primitives
-from minigrad.functional.attention import attention_weights
+from minigrad.functional.attention import attention_of_heads, attention_weights
 from minigrad.functional.convolution import (
     conv2d_input_gradient,
     conv2d_weight_gradient,
@@ -146,6 +146,11 @@ CASES: dict[str, list[Case]] = {
     "attention_weights": [
         (lambda s, c=c: attention_weights(s, scale=0.7, causal=c), (signed(*shape),))
         for shape in ((3, 3), (2, 2, 4), (2, 4, 2), (0, 2, 2))
+        for c in (False, True)
+    ],
+    "attention_of_heads": [
+        (lambda x, n=n, c=c: attention_of_heads(x, num_heads=n, causal=c), (signed(*shape),))
+        for n, shape in ((1, (3, 6)), (2, (2, 3, 12)), (2, (2, 1, 2, 6)), (2, (0, 3, 6)))
         for c in (False, True)
     ],
     "cross_entropy_of_labels": [

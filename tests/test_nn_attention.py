@@ -1,4 +1,4 @@
-"""Multi-head attention against loops over heads and positions."""
+"""Multi-head attention against loops over heads and positions, and one head at a time."""
 
 import math
 from typing import Any
@@ -8,6 +8,7 @@ import numpy.typing as npt
 import pytest
 
 from minigrad import Tensor, check_gradients, functional, nn
+from minigrad.functional.attention import multi_head_attention
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -156,3 +157,38 @@ def test_a_transformer_predicts_from_what_came_before() -> None:
     np.testing.assert_array_equal(
         np.any(model.position.weight.grad != 0, axis=1), np.arange(7) <= 2
     )
+
+
+# Attention of all heads
+
+
+def one_head_at_a_time(x: Any, num_heads: int, causal: bool) -> Any:
+    pieces = np.split(x, 3 * num_heads, axis=-1)
+    heads = [
+        functional.scaled_dot_product_attention(*pieces[h::num_heads], causal=causal)
+        for h in range(num_heads)
+    ]
+    return np.concatenate(heads, axis=-1)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize(
+    ("num_heads", "shape"), [(1, (5, 6)), (2, (2, 7, 12)), (3, (2, 2, 3, 9)), (2, (3, 64, 96))]
+)
+def test_heads_together_are_one_head_at_a_time(
+    num_heads: int, shape: tuple[int, ...], causal: bool
+) -> None:
+    leaves = [Tensor(rng().normal(size=shape), requires_grad=True) for _ in range(2)]
+    together = multi_head_attention(leaves[0], num_heads=num_heads, causal=causal)
+    apart = one_head_at_a_time(leaves[1], num_heads, causal)
+    np.testing.assert_allclose(together.data, apart.data, rtol=0, atol=1e-14)
+    g = rng(1).normal(size=together.shape)
+    together.backward(g)
+    apart.backward(g)
+    np.testing.assert_allclose(leaves[0].grad, leaves[1].grad, rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize(("num_heads", "shape"), [(2, (5, 9)), (1, (6,)), (0, (5, 6)), (1, (5, 0))])
+def test_error_projections_that_cannot_be_cut(num_heads: int, shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=f"num_heads={num_heads}: it takes"):
+        multi_head_attention(np.ones(shape), num_heads=num_heads)

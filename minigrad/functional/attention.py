@@ -13,7 +13,7 @@ from minigrad.linear_maps import rows
 from minigrad.primitive import Primitive
 from minigrad.primitives import matmul, transpose
 
-__all__ = ["attention_weights", "scaled_dot_product_attention"]
+__all__ = ["attention_weights", "multi_head_attention", "scaled_dot_product_attention"]
 
 
 def scaled_dot_product_attention(q: Any, k: Any, v: Any, *, causal: bool = False) -> Any:
@@ -85,6 +85,89 @@ def scaled_dot_product_attention(q: Any, k: Any, v: Any, *, causal: bool = False
     return matmul(weights, v)
 
 
+def multi_head_attention(projections: Any, *, num_heads: int, causal: bool = False) -> Any:
+    """Scaled dot-product attention in several heads, of queries, keys and values side by side.
+
+    The same as to cut each into `num_heads` pieces, one `scaled_dot_product_attention` for each,
+    and the results side by side; but everything is read and written where it lies.
+
+    Parameters
+    ----------
+    projections : array_like or Tensor
+        At each position first all queries, then all keys, then all values, shape (..., T, 3 d).
+    num_heads : int
+        A divisor of d.
+    causal : bool
+        Whether position t sees only the positions 0 to t.
+
+    Returns
+    -------
+    Tensor or ndarray
+        Shape (..., T, d).
+
+    Raises
+    ------
+    ValueError
+        If the last axis cannot be cut into three times `num_heads` equal pieces, or there is no
+        axis of positions.
+
+    Examples
+    --------
+    >>> x = np.array([[0.0, 0.0, 1.0], [0.0, 0.0, 3.0]])
+    >>> multi_head_attention(x, num_heads=1)
+    array([[2.],
+           [2.]])
+    """
+    shape = np.shape(projections)
+    if len(shape) < 2 or num_heads < 1 or not shape[-1] or shape[-1] % (3 * num_heads):
+        raise ValueError(
+            f"multi_head_attention of shape {shape} with num_heads={num_heads}: it takes "
+            "(..., T, 3 d), with d a multiple of num_heads"
+        )
+    return attention_of_heads(projections, num_heads=num_heads, causal=causal)
+
+
+def _heads(x: Any, count: int) -> Any:
+    """Cut (..., T, count d) into heads, (..., count, T, d): a view, into which one can write."""
+    *batch, positions, width = x.shape
+    cut = x.reshape(*batch, positions, count, width // count)
+    return cut.transpose(*range(len(batch)), cut.ndim - 2, cut.ndim - 3, cut.ndim - 1)
+
+
+def _queries_keys_values(x: Any, num_heads: int) -> tuple[Any, Any, Any]:
+    n, heads = num_heads, _heads(x, 3 * num_heads)
+    return heads[..., :n, :, :], heads[..., n : 2 * n, :, :], heads[..., 2 * n :, :, :]
+
+
+def _weights(q: Any, k: Any, causal: bool) -> Any:
+    return attention_weights(q @ k.mT, scale=1 / math.sqrt(q.shape[-1]), causal=causal)
+
+
+def _attention_of_heads(x: Any, *, num_heads: int, causal: bool) -> Any:
+    q, k, v = _queries_keys_values(x, num_heads)
+    z = np.empty((*x.shape[:-1], x.shape[-1] // 3), x.dtype)
+    np.matmul(_weights(q, k, causal), v, out=_heads(z, num_heads))
+    return z
+
+
+def _attention_of_heads_vjp(g: Any, x: Any, *, num_heads: int, causal: bool) -> Any:
+    """From z = A v and A = softmax(u), u = q kᵀ / √d:  v̄ = Aᵀ z̄,  q̄ = ū k / √d,  k̄ = ūᵀ q / √d.
+
+    The weights A are computed again, which takes less time than to fetch them from memory.
+    """
+    q, k, v = _queries_keys_values(x, num_heads)
+    weights, g = _weights(q, k, causal), _heads(g, num_heads)
+    scores = _attention_weights_vjp(g @ v.mT, weights, scale=1 / math.sqrt(q.shape[-1]))
+    factors = (scores, k), (scores.mT, q), (weights.mT, g)
+    if type(x) is not np.ndarray or type(g) is not np.ndarray:
+        heads = np.concatenate([matmul(*pair) for pair in factors], axis=-3)
+        return np.swapaxes(heads, -3, -2).reshape(x.shape)
+    x_bar = np.empty(x.shape, x.dtype)
+    for pair, out in zip(factors, _queries_keys_values(x_bar, num_heads), strict=True):
+        np.matmul(*pair, out=out)
+    return x_bar
+
+
 def _attention_weights(scores: Any, *, scale: float, causal: bool) -> Any:
     kernels = kernels_for(scores)
     if kernels is not None:
@@ -110,10 +193,16 @@ def _attention_weights_vjp(g: Any, p: Any, *, scale: float) -> Any:
     return w
 
 
+# Rows.  Attention of heads is a row of its own because as a composition it is mostly copies: heads
+# taken apart and put together again.  On Tensors its VJP is that composition's.
+#
 # Softmax of scaled scores, with 0 for what a query must not see.  A weight of 0 sends nothing
 # back, so the VJP need not know about the mask.
 # fmt: off
 attention_weights = Primitive(_attention_weights,
     lambda g, p, scores, scale, causal: _attention_weights_vjp(g, p, scale=scale),
     name="attention_weights")
+attention_of_heads = Primitive(_attention_of_heads,
+    lambda g, z, x, **options: _attention_of_heads_vjp(g, x, **options),
+    name="multi_head_attention")
 # fmt: on

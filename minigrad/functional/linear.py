@@ -15,6 +15,9 @@ __all__ = ["affine", "embedding", "rows_at", "rows_at_transpose"]
 
 
 def _affine(x: Any, weight: Any, bias: Any) -> Any:
+    if getattr(weight, "ndim", 0) == 2 and getattr(x, "ndim", 0) > 1:
+        z = linear_maps.product(linear_maps.rows(x), weight, bias)
+        return z.reshape(*x.shape[:-1], weight.shape[1])
     z = linear_maps.matmul(x, weight)
     if getattr(bias, "dtype", None) != z.dtype:
         return z + bias
@@ -83,7 +86,7 @@ def _sum_rows_at(g: Any, *, index: Any, rows: int) -> Any:
 affine = Primitive(_affine,
     lambda g, z, x, W, b: linear_maps.times_transposed(g, x, W),
     lambda g, z, x, W, b: linear_maps.transposed_times(x, W, g),
-    lambda g, z, x, W, b: linear_maps.rows(g).sum(axis=0) if b.ndim == 1 else g, name="affine")
+    lambda g, z, x, W, b: linear_maps.sum_of_rows(g) if b.ndim == 1 else g, name="affine")
 """The affine map x W + b, with x of shape (..., d), W of shape (d, e) and b of shape (e,).
 
 Arrays or Tensors in, an array or a Tensor of shape (..., e) out.

@@ -3,7 +3,8 @@
 Each loop is the equation of the function that calls it in `functional` (`keep`: in `linear_maps`),
 one row or element after the other instead of one NumPy call after the other: the numbers stay in a
 register between two operations.  They use one core and let other threads run (`parallel` gives each
-thread a part of the batch).  Imported on first use (`compiled`), because Numba takes its time.
+thread a part of the batch; the matrix product of `products` runs in such threads only).  Imported
+on first use (`compiled`), because Numba takes its time.
 """
 
 from minigrad.kernels.arrays import (
