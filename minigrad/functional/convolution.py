@@ -126,7 +126,6 @@ def _input_gradient(g: Any, weight: Any, *, windows: Windows, size: Pair) -> Any
         columns = transposed @ g_rows[some]
         kernels = kernels_for(columns)
         if kernels is not None and z.dtype == columns.dtype:
-            z[some] = 0
             kernels.columns_to_image(columns, *windows, g.shape[2:], z[some])
             continue
         columns = columns.reshape(len(columns), channels, *windows.kernel, *g.shape[2:])

@@ -8,39 +8,98 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numba import njit
 
 from minigrad.kernels.compilation import FUSE, kernel
 
 
-@njit  # type: ignore[untyped-decorator]
+@njit(forceinline=True)  # type: ignore[untyped-decorator]
 def _inside(first: int, step: int, count: int, length: int) -> tuple[int, int]:
     """Return the range of q below `count` for which 0 ≤ first + step q < length."""
     start = min(max(0, -(first // step)), count)
     return start, max(start, min(count, (length - 1 - first) // step + 1))
 
 
-@njit  # type: ignore[untyped-decorator]
-def _is_shift(height: int, width: int, stride: Any, size: Any) -> bool:
-    """Whether there is a window at each place, so that columns are shifted copies of a channel."""
-    return stride[0] == stride[1] == 1 and size[0] == height and size[1] == width
+# A window takes its element (i, j) in two steps: column j of the image, then row i of that.  Both are
+# copies of what lies in sequence; the images are flat for it, with a width.
 
 
-@njit  # type: ignore[untyped-decorator]
-def _clear_outside(row: Any, down: int, right: int, height: int, width: int) -> None:
-    """Set those of a channel's elements to 0 that are outside once it is shifted."""
-    for k in range(min(-down, height) * width):
-        row[k] = 0
-    for k in range(max(height - down, 0) * width, height * width):
-        row[k] = 0
-    if right < 0:
-        for k in range(0, height * width, width):
-            for q in range(min(-right, width)):
-                row[k + q] = 0
-    elif right > 0:
-        for k in range(0, height * width, width):
-            for q in range(max(width - right, 0), width):
-                row[k + q] = 0
+@njit(forceinline=True)  # type: ignore[untyped-decorator]
+def _copy(x: Any, z: Any, count: int) -> None:
+    for k in range(count):
+        z[k] = x[k]
+
+
+@njit(forceinline=True)  # type: ignore[untyped-decorator]
+def _add(x: Any, z: Any, count: int) -> None:
+    for k in range(count):
+        z[k] += x[k]
+
+
+@njit(forceinline=True)  # type: ignore[untyped-decorator]
+def _clear(z: Any, start: int, stop: int, step: int) -> None:
+    for k in range(start, stop, step):
+        z[k] = 0
+
+
+@njit(forceinline=True)  # type: ignore[untyped-decorator]
+def _clear_beside(z: Any, first: int, width: int) -> None:
+    """Set the columns q of z to 0 for which first + q is not in an image of the same width."""
+    for q in range(-first):
+        _clear(z, q, z.size, width)
+    for q in range(width - first, width):
+        _clear(z, q, z.size, width)
+
+
+@njit(forceinline=True)  # type: ignore[untyped-decorator]
+def _take_columns(x: Any, width: int, first: int, step: int, z: Any, columns: int) -> None:
+    """Write column first + step q of x to column q of z, and 0 where x has none."""
+    if step == 1 and columns == width > abs(first):  # all at once, then what has come from beside
+        _copy(x[max(first, 0) :], z[max(-first, 0) :], x.size - abs(first))
+        _clear_beside(z, first, width)
+        return
+    start, stop = _inside(first, step, columns, width)
+    for r in range(x.size // width):
+        for q in range(columns):
+            z[r * columns + q] = x[r * width + first + step * q] if start <= q < stop else 0
+
+
+@njit(forceinline=True)  # type: ignore[untyped-decorator]
+def _add_columns(z: Any, columns: int, first: int, step: int, x: Any, width: int) -> None:
+    """Add column q of z to column first + step q of x where there is one; uses z up."""
+    if step == 1 and columns == width > abs(first):
+        _clear_beside(z, first, width)
+        _add(z[max(-first, 0) :], x[max(first, 0) :], x.size - abs(first))
+        return
+    start, stop = _inside(first, step, columns, width)
+    for r in range(x.size // width):
+        for q in range(start, stop):
+            x[r * width + first + step * q] += z[r * columns + q]
+
+
+@njit(forceinline=True)  # type: ignore[untyped-decorator]
+def _take_rows(x: Any, height: int, first: int, step: int, z: Any, rows: int, width: int) -> None:
+    """Write row first + step r of x to row r of z, and 0 where x has none."""
+    start, stop = _inside(first, step, rows, height)
+    _clear(z, 0, start * width, 1)
+    _clear(z, stop * width, rows * width, 1)
+    if step == 1:
+        _copy(x[(first + start) * width :], z[start * width :], (stop - start) * width)
+        return
+    for r in range(start, stop):
+        _copy(x[(first + step * r) * width :], z[r * width :], width)
+
+
+@njit(forceinline=True)  # type: ignore[untyped-decorator]
+def _add_rows(z: Any, rows: int, first: int, step: int, x: Any, height: int, width: int) -> None:
+    """Add row r of z to row first + step r of x where there is one."""
+    start, stop = _inside(first, step, rows, height)
+    if step == 1:
+        _add(z[start * width :], x[(first + start) * width :], (stop - start) * width)
+        return
+    for r in range(start, stop):
+        _add(z[r * width :], x[(first + step * r) * width :], width)
 
 
 @kernel(FUSE)
@@ -49,59 +108,42 @@ def image_to_columns(
 ) -> None:
     """Write element (i, j) of all windows of channel c to row (c, i, j) of z[n]; 0 outside x."""
     height, width = x.shape[2:]
-    shift = _is_shift(height, width, stride, size)
+    rows, columns = size
+    flat = x.reshape(x.shape[0], x.shape[1], height * width)
+    taken = np.empty(height * columns, x.dtype)
     for n in range(x.shape[0]):
         for c in range(x.shape[1]):
-            flat = x[n, c].reshape(-1)
-            for i in range(kernel[0]):
-                for j in range(kernel[1]):
+            for j in range(kernel[1]):
+                right = j * dilation[1] - padding[1]
+                _take_columns(flat[n, c], width, right, stride[1], taken, columns)
+                for i in range(kernel[0]):
+                    down = i * dilation[0] - padding[0]
                     row = z[n, (c * kernel[0] + i) * kernel[1] + j]
-                    down, right = i * dilation[0] - padding[0], j * dilation[1] - padding[1]
-                    if shift:
-                        by = down * width + right
-                        for k in range(max(0, -by), min(flat.size, flat.size - by)):
-                            row[k] = flat[k + by]
-                        _clear_outside(row, down, right, height, width)
-                        continue
-                    start, stop = _inside(right, stride[1], size[1], width)
-                    for r in range(size[0]):
-                        y = r * stride[0] + down
-                        for q in range(size[1]):
-                            if 0 <= y < height and start <= q < stop:
-                                row[r * size[1] + q] = x[n, c, y, right + q * stride[1]]
-                            else:
-                                row[r * size[1] + q] = 0
+                    _take_rows(taken, height, down, stride[0], row, rows, columns)
 
 
 @kernel(FUSE)
 def columns_to_image(
     columns: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, size: Any, z: Any
 ) -> None:
-    """Add each element of the columns to where `image_to_columns` took it from; uses them up."""
+    """Write the sum of the columns' elements to where `image_to_columns` took them from."""
     height, width = z.shape[2:]
-    shift = _is_shift(height, width, stride, size)
+    flat = z.reshape(z.shape[0], z.shape[1], height * width)
+    taken = np.empty(height * size[1], z.dtype)
+    flat[:] = 0
     for n in range(z.shape[0]):
         for c in range(z.shape[1]):
-            flat = z[n, c].reshape(-1)
-            for i in range(kernel[0]):
-                for j in range(kernel[1]):
+            for j in range(kernel[1]):
+                taken[:] = 0
+                for i in range(kernel[0]):
+                    down = i * dilation[0] - padding[0]
                     row = columns[n, (c * kernel[0] + i) * kernel[1] + j]
-                    down, right = i * dilation[0] - padding[0], j * dilation[1] - padding[1]
-                    if shift:
-                        by = down * width + right
-                        _clear_outside(row, down, right, height, width)
-                        for k in range(max(0, -by), min(flat.size, flat.size - by)):
-                            flat[k + by] += row[k]
-                        continue
-                    start, stop = _inside(right, stride[1], size[1], width)
-                    for r in range(size[0]):
-                        y = r * stride[0] + down
-                        if 0 <= y < height:
-                            for q in range(start, stop):
-                                z[n, c, y, right + q * stride[1]] += row[r * size[1] + q]
+                    _add_rows(row, size[0], down, stride[0], taken, height, size[1])
+                right = j * dilation[1] - padding[1]
+                _add_columns(taken, size[1], right, stride[1], flat[n, c], width)
 
 
-@njit  # type: ignore[untyped-decorator]
+@njit(forceinline=True)  # type: ignore[untyped-decorator]
 def _replaces(value: Any, best: Any) -> Any:
     """Whether a value is a new maximum: the first of equals stays, and a NaN is above all."""
     return (value > best) | ((value != value) & (best == best))
