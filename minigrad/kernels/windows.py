@@ -146,7 +146,7 @@ def columns_to_image(
 @njit(forceinline=True)  # type: ignore[untyped-decorator]
 def _replaces(value: Any, best: Any) -> Any:
     """Whether a value is a new maximum: the first of equals stays, and a NaN is above all."""
-    return (value > best) | ((value != value) & (best == best))
+    return (not (value <= best)) & (best == best)
 
 
 @kernel(FUSE)
@@ -172,44 +172,55 @@ def index_of_maximum(x: Any, kernel: Any, stride: Any, padding: Any, z: Any) -> 
                     z[n, c, r, q] = origin + where
 
 
-# Windows of 2x2 side by side, which are nearly all that networks use: whole rows of them at once.
+# Windows of 2x2 side by side in images of even width, which are nearly all that networks use.  There
+# the neighbours (2k, 2k + 1) are in one row for every k: a loop over a whole channel finds the larger
+# of each two, and a loop over each row then compares those with the ones below.
+
+
+@njit(forceinline=True)  # type: ignore[untyped-decorator]
+def _larger_neighbours(x: Any, z: Any) -> None:
+    """Write the larger of x[2k] and x[2k + 1] to z[k]."""
+    for k in range(z.size):
+        left, right = x[2 * k], x[2 * k + 1]
+        z[k] = right if _replaces(right, left) else left
 
 
 @kernel(FUSE)
 def maximum_2x2(x: Any, z: Any) -> None:
     """Write the maximum of each window to z."""
+    rows, columns = z.shape[2:]
+    flat = x.reshape(x.shape[0], x.shape[1], x.shape[2] * x.shape[3])
+    larger = np.empty(x.shape[2] * columns, x.dtype)
     for n in range(z.shape[0]):
         for c in range(z.shape[1]):
-            for r in range(z.shape[2]):
-                for q in range(z.shape[3]):
-                    best = x[n, c, 2 * r, 2 * q]
-                    for value in (
-                        x[n, c, 2 * r, 2 * q + 1],
-                        x[n, c, 2 * r + 1, 2 * q],
-                        x[n, c, 2 * r + 1, 2 * q + 1],
-                    ):
-                        best = value if _replaces(value, best) else best
-                    z[n, c, r, q] = best
+            _larger_neighbours(flat[n, c], larger)
+            for r in range(rows):
+                above, below = larger[2 * r * columns :], larger[(2 * r + 1) * columns :]
+                for q in range(columns):
+                    u, v = above[q], below[q]
+                    z[n, c, r, q] = v if _replaces(v, u) else u
 
 
 @kernel(FUSE)
 def put_at_maximum_2x2(g: Any, x: Any, z: Any) -> None:
     """Write g to where in z the first maximum of each window of x is, and 0 to its other places."""
+    rows, columns = g.shape[2:]
     zero = g.dtype.type(0)
+    flat = x.reshape(x.shape[0], x.shape[1], x.shape[2] * x.shape[3])
+    flat_z = z.reshape(flat.shape)
+    larger = np.empty(x.shape[2] * columns, x.dtype)
+    share = np.zeros(larger.size, g.dtype)  # what of g goes to either of two neighbours
     for n in range(g.shape[0]):
         for c in range(g.shape[1]):
-            for r in range(g.shape[2]):
-                upper, lower = x[n, c, 2 * r], x[n, c, 2 * r + 1]
-                z_upper, z_lower = z[n, c, 2 * r], z[n, c, 2 * r + 1]
-                for q in range(g.shape[3]):
-                    v = g[n, c, r, q]
-                    right_above = _replaces(upper[2 * q + 1], upper[2 * q])
-                    right_below = _replaces(lower[2 * q + 1], lower[2 * q])
-                    above = upper[2 * q + 1] if right_above else upper[2 * q]
-                    below = lower[2 * q + 1] if right_below else lower[2 * q]
-                    is_below = _replaces(below, above)
-                    v_above, v_below = (zero if is_below else v), (v if is_below else zero)
-                    z_upper[2 * q] = zero if right_above else v_above
-                    z_upper[2 * q + 1] = v_above if right_above else zero
-                    z_lower[2 * q] = zero if right_below else v_below
-                    z_lower[2 * q + 1] = v_below if right_below else zero
+            channel, channel_z = flat[n, c], flat_z[n, c]
+            _larger_neighbours(channel, larger)
+            for r in range(rows):
+                above, below = larger[2 * r * columns :], larger[(2 * r + 1) * columns :]
+                to_above, to_below = share[2 * r * columns :], share[(2 * r + 1) * columns :]
+                for q in range(columns):
+                    v, is_below = g[n, c, r, q], _replaces(below[q], above[q])
+                    to_above[q], to_below[q] = zero if is_below else v, v if is_below else zero
+            for k in range(share.size):
+                v, is_right = share[k], _replaces(channel[2 * k + 1], channel[2 * k])
+                to_left, to_right = zero if is_right else v, v if is_right else zero
+                channel_z[2 * k], channel_z[2 * k + 1] = to_left, to_right
