@@ -21,6 +21,7 @@ from minigrad.kernels.arrays import (
     layer_norm_weight_vjp,
     softmax,
     softmax_vjp,
+    where_positive,
 )
 from minigrad.kernels.windows import (
     columns_to_image,
@@ -50,4 +51,5 @@ __all__ = [
     "put_at_maximum_2x2",
     "softmax",
     "softmax_vjp",
+    "where_positive",
 ]
