@@ -21,42 +21,27 @@ def _inside(first: int, step: int, count: int, length: int) -> tuple[int, int]:
     return start, max(start, min(count, (length - 1 - first) // step + 1))
 
 
-# A window takes its element (i, j) in two steps: column j of the image, then row i of that.  Both are
-# copies of what lies in sequence; the images are flat for it, with a width.
-
-
-@njit(forceinline=True)  # type: ignore[untyped-decorator]
-def _copy(x: Any, z: Any, count: int) -> None:
-    for k in range(count):
-        z[k] = x[k]
-
-
-@njit(forceinline=True)  # type: ignore[untyped-decorator]
-def _add(x: Any, z: Any, count: int) -> None:
-    for k in range(count):
-        z[k] += x[k]
-
-
-@njit(forceinline=True)  # type: ignore[untyped-decorator]
-def _clear(z: Any, start: int, stop: int, step: int) -> None:
-    for k in range(start, stop, step):
-        z[k] = 0
+# A window's element (i, j) is taken in two steps: column j of the image, then row i of that.  Where
+# the windows are as many as the columns, or follow each other without a stride, a step is one copy
+# from a place further on; so images are flat here, with a width.
 
 
 @njit(forceinline=True)  # type: ignore[untyped-decorator]
 def _clear_beside(z: Any, first: int, width: int) -> None:
     """Set the columns q of z to 0 for which first + q is not in an image of the same width."""
-    for q in range(-first):
-        _clear(z, q, z.size, width)
-    for q in range(width - first, width):
-        _clear(z, q, z.size, width)
+    start, stop = (0, -first) if first < 0 else (width - first, width)
+    for q in range(start, stop):
+        for k in range(q, z.size, width):
+            z[k] = 0
 
 
 @njit(forceinline=True)  # type: ignore[untyped-decorator]
 def _take_columns(x: Any, width: int, first: int, step: int, z: Any, columns: int) -> None:
     """Write column first + step q of x to column q of z, and 0 where x has none."""
     if step == 1 and columns == width > abs(first):  # all at once, then what has come from beside
-        _copy(x[max(first, 0) :], z[max(-first, 0) :], x.size - abs(first))
+        source, target = x[max(first, 0) :], z[max(-first, 0) :]
+        for k in range(x.size - abs(first)):
+            target[k] = source[k]
         _clear_beside(z, first, width)
         return
     start, stop = _inside(first, step, columns, width)
@@ -70,7 +55,9 @@ def _add_columns(z: Any, columns: int, first: int, step: int, x: Any, width: int
     """Add column q of z to column first + step q of x where there is one; uses z up."""
     if step == 1 and columns == width > abs(first):
         _clear_beside(z, first, width)
-        _add(z[max(-first, 0) :], x[max(first, 0) :], x.size - abs(first))
+        source, target = z[max(-first, 0) :], x[max(first, 0) :]
+        for k in range(x.size - abs(first)):
+            target[k] += source[k]
         return
     start, stop = _inside(first, step, columns, width)
     for r in range(x.size // width):
@@ -82,24 +69,26 @@ def _add_columns(z: Any, columns: int, first: int, step: int, x: Any, width: int
 def _take_rows(x: Any, height: int, first: int, step: int, z: Any, rows: int, width: int) -> None:
     """Write row first + step r of x to row r of z, and 0 where x has none."""
     start, stop = _inside(first, step, rows, height)
-    _clear(z, 0, start * width, 1)
-    _clear(z, stop * width, rows * width, 1)
-    if step == 1:
-        _copy(x[(first + start) * width :], z[start * width :], (stop - start) * width)
-        return
-    for r in range(start, stop):
-        _copy(x[(first + step * r) * width :], z[r * width :], width)
+    for k in range(start * width):
+        z[k] = 0
+    for k in range(stop * width, rows * width):
+        z[k] = 0
+    count, length = (1, (stop - start) * width) if step == 1 else (stop - start, width)
+    for r in range(start, start + count):
+        source, target = x[(first + step * r) * width :], z[r * width :]
+        for k in range(length):
+            target[k] = source[k]
 
 
 @njit(forceinline=True)  # type: ignore[untyped-decorator]
 def _add_rows(z: Any, rows: int, first: int, step: int, x: Any, height: int, width: int) -> None:
     """Add row r of z to row first + step r of x where there is one."""
     start, stop = _inside(first, step, rows, height)
-    if step == 1:
-        _add(z[start * width :], x[(first + start) * width :], (stop - start) * width)
-        return
-    for r in range(start, stop):
-        _add(z[r * width :], x[(first + step * r) * width :], width)
+    count, length = (1, (stop - start) * width) if step == 1 else (stop - start, width)
+    for r in range(start, start + count):
+        source, target = z[r * width :], x[(first + step * r) * width :]
+        for k in range(length):
+            target[k] += source[k]
 
 
 @kernel(FUSE)
@@ -172,9 +161,9 @@ def index_of_maximum(x: Any, kernel: Any, stride: Any, padding: Any, z: Any) -> 
                     z[n, c, r, q] = origin + where
 
 
-# Windows of 2x2 side by side in images of even width, which are nearly all that networks use.  There
-# the neighbours (2k, 2k + 1) are in one row for every k: a loop over a whole channel finds the larger
-# of each two, and a loop over each row then compares those with the ones below.
+# Windows of 2x2 side by side in images of even width, nearly all that networks use: there the
+# elements 2k and 2k + 1 are neighbours in a row for every k.  A loop over a whole channel finds the
+# larger of each two, and a loop over each row compares those with the ones below.
 
 
 @njit(forceinline=True)  # type: ignore[untyped-decorator]
