@@ -311,6 +311,6 @@ def add_rows_at(g: Any, index: Any, z: Any) -> None:
 
 @kernel(FUSE)
 def where_positive(g: Any, x: Any, z: Any) -> None:
-    """Write g to z where x is positive, else 0; flat, as the loops over elements."""
+    """Write g to z where x is positive, else 0.  All are flat."""
     for i in range(g.size):
         z[i] = g[i] if x[i] > 0 else g.dtype.type(0)
