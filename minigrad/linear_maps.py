@@ -32,6 +32,7 @@ __all__ = [
     "sums_to_the_end",
     "times_transposed",
     "transposed_times",
+    "where_positive",
     "with_axes",
 ]  # fmt: skip
 
@@ -113,6 +114,16 @@ def keep(g: Any, mask: Any) -> Any:
     if whole is None or mask.dtype != bool:
         return np.where(mask, g, 0)
     return (g.view(whole) & -mask.view(np.int8)).view(g.dtype)
+
+
+def where_positive(g: Any, x: Any) -> Any:
+    """Return g where x is positive, and 0 elsewhere."""
+    kernels = kernels_for(g, x)
+    if kernels is None:
+        return keep(g, np.greater(x, 0))
+    z = np.empty_like(g)
+    kernels.where_positive(g.reshape(-1), x.reshape(-1), z.reshape(-1))
+    return z
 
 
 def sum(x: Any, axis: Any = None, keepdims: Any = False) -> Any:

@@ -133,6 +133,8 @@ remainder = Primitive(np.remainder,      lambda g, z, x, y: g,        lambda g, 
 
 # Kinks.
 keep: Primitive = Primitive(linear_maps.keep,  lambda g, z, x, mask: keep(g, mask=mask))   # x where the mask is true, else 0
+where_positive: Primitive = Primitive(linear_maps.where_positive, lambda h, z, g, x: where_positive(h, x),   # g where x > 0, else 0
+                                         lambda h, z, g, x: zero(x))
 absolute = Primitive(np.absolute,        lambda g, z, x: g * np.sign(x))
 maximum  = Primitive(np.maximum,         lambda g, z, x, y: np.where(np.equal(x, y), g / 2, np.where(np.greater(x, y), g, 0)),
                                          lambda g, z, x, y: np.where(np.equal(x, y), g / 2, np.where(np.less(x, y), g, 0)))
@@ -146,7 +148,7 @@ where    = Primitive(lambda x, y, condition: np.where(condition, x, y),
 sigmoid  = Primitive(logistic,           lambda g, z, x: g * (z * (1 - z)), name="sigmoid")
 softplus = Primitive(lambda x: np.logaddexp(x, 0), lambda g, z, x: g * sigmoid(x), name="softplus")
 silu     = Primitive(lambda x: x * logistic(x), lambda g, z, x: g * (sigmoid(x) * (1 + (x - z))), name="silu")
-relu     = Primitive(lambda x: np.maximum(x, 0), lambda g, z, x: keep(g, mask=x > 0), name="relu")
+relu     = Primitive(lambda x: np.maximum(x, 0), lambda g, z, x: where_positive(g, x), name="relu")
 leaky_relu = Primitive(lambda x, negative_slope=0.01: np.where(x > 0, x, float(negative_slope) * x),
                      lambda g, z, x, negative_slope=0.01: np.where(x > 0, g, float(negative_slope) * g), name="leaky_relu")
 elu      = Primitive(lambda x, alpha=1.0: np.where(x > 0, x, float(alpha) * np.expm1(np.minimum(x, 0))),

@@ -97,6 +97,10 @@ ELEMENTWISE: Cases = {
         for m in ([[True], [False]], [True, False, True], True, np.eye(2, 3, dtype=bool))
     ]
     + [(lambda g: primitives.keep(g, mask=g > 0), (signed(3, 4).T[::2],))],
+    primitives.where_positive: [
+        (lambda g, x: primitives.where_positive(g, x) ** 2, (signed(*s), signed(*s, seed=1)))
+        for s in ((), (4,), (2, 3))
+    ],
     np.where: [
         (lambda x, y: np.where([[True], [False]], x, y), (signed(2, 3), signed(3, seed=1))),
         (lambda x: np.where(x > 0, x**2, -x), (signed(4),)),

@@ -22,7 +22,7 @@ LOOPS = [
     "add_at", "add_rows_at", "columns_to_image", "cross_entropy", "cross_entropy_vjp", "gelu",
     "gelu_tanh", "gelu_tanh_vjp", "gelu_vjp", "image_to_columns", "index_of_maximum", "keep",
     "layer_norm", "layer_norm_vjp", "layer_norm_weight_vjp", "maximum_2x2", "put_at_maximum_2x2",
-    "softmax", "softmax_vjp",
+    "softmax", "softmax_vjp", "where_positive",
 ]  # fmt: skip
 NEVER = sys.maxsize
 gelu_file = importlib.import_module("minigrad.functional.gelu")  # the name is the function's
@@ -43,6 +43,10 @@ def convolution(x: Any, w: Any) -> Any:
 
 def convolution_with_steps(x: Any, w: Any) -> Any:
     return functional.conv2d(x, w, stride=(2, 1), padding=(1, 3), dilation=(1, 2))
+
+
+def chosen(x: Any) -> Any:
+    return np.where(np.arange(math.prod(x.shape)).reshape(x.shape) % 3 > 0, x, 0.0)
 
 
 def pooling(x: Any) -> Any:
@@ -85,6 +89,7 @@ SMALL: list[tuple[Callable[..., Any], Shapes]] = [
     *((convolution, ((1, 1, 3, 5), (4, 1, *k))) for k in ((3, 3), (1, 5), (9, 1), (3, 9))),
     *((convolution_with_steps, (s, (4, 2, 3, 2))) for s in ((1, 2, 5, 7), (1, 2, 6, 1))),
     *((f, (s,)) for f in (pooling, overlapping_pooling) for s in ((2, 3, 4, 6), (1, 2, 5, 7))),
+    (pooling, ((1, 2, 5, 6),)),
     *((embedding, ((n, 3),)) for n in (1, 4)),
     *((cross_entropy, (s,)) for s in ((3, 5), (7, 1), (2, 3, 33))),
     *((smoothed_cross_entropy, (s,)) for s in ((3, 5), (7, 1))),
@@ -100,10 +105,11 @@ LARGE: list[tuple[Callable[..., Any], Shapes]] = [
 ]
 LARGE_AND_LINEAR: list[tuple[Callable[..., Any], Shapes]] = [
     (convolution, ((8, 3, 17, 17), (4, 3, 3, 3))),
-    (pooling, ((8, 3, 17, 17),)),
+    (pooling, ((8, 3, 17, 18),)),
     (overlapping_pooling, ((8, 3, 17, 17),)),
     (embedding, ((9, 67),)),
     (primitives.relu, ((161, 103),)),
+    (chosen, ((161, 103),)),
 ]
 
 
@@ -178,6 +184,22 @@ def test_loop_gives_the_values_and_gradients_of_the_numpy_way(
         assert (z.dtype, z.shape) == (dtype, exact.shape)
         error = np.abs(z - exact).max() / (np.abs(exact).max() or 1.0)
         assert error < units * np.finfo(dtype).eps
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("size", [(4, 6), (5, 6), (5, 7)])
+@pytest.mark.parametrize("f", [pooling, overlapping_pooling, primitives.relu])
+def test_loops_choose_as_numpy_does_among_ties_nans_and_infinities(
+    f: Callable[..., Any], size: tuple[int, int], dtype: Any
+) -> None:
+    rng = np.random.default_rng(size)
+    x = rng.choice([0.0, -0.0, 1.0, -1.0, np.nan, np.inf, -np.inf], (5, 3, *size))
+    with compiled_from(NEVER):
+        expected = derive(f, [x], dtype)
+    with compiled_from(0):
+        results = derive(f, [x], dtype)
+    for z, exact in zip(results, expected, strict=True):
+        np.testing.assert_array_equal(z, exact)
 
 
 @pytest.mark.parametrize(("f", "shapes"), LARGE, ids=label)

@@ -14,6 +14,8 @@ a matrix (*im2col*), times the kernels, one per row.
 
     Z = W · columns(x)        W̄ = Σ_n G · columns(x)ᵀ        x̄ = columnsᵀ(Wᵀ · G)
 
+The bias is the weight of a constant: one more column of W, and a row of ones below columns(x).
+
 A window's elements are repeated in the columns, kernel-height times kernel-width times the image,
 so they are made for a few images at a time: little memory, and the product finds them in the cache.
 """
@@ -107,12 +109,11 @@ def conv2d(
 def _convolution(x: Any, weight: Any, bias: Any = None, *, windows: Windows) -> Any:
     rows, columns = windows.along(x.shape[2:])
     w_rows = _merged(weight, 1)
-    dtype = np.result_type(*(a for a in (x, weight, bias) if a is not None))
-    z = np.empty((len(x), len(weight), rows * columns), dtype)
-    for some, patches in _columns(x, windows):
+    if bias is not None:
+        w_rows = np.column_stack((w_rows, bias))
+    z = np.empty((len(x), len(weight), rows * columns), np.result_type(x, w_rows))
+    for some, patches in _columns(x, windows, ones=bias is not None):
         np.matmul(w_rows, patches, out=z[some])
-        if bias is not None:
-            z[some] += bias[:, None]
     return z.reshape(len(x), len(weight), rows, columns)
 
 
@@ -126,7 +127,6 @@ def _input_gradient(g: Any, weight: Any, *, windows: Windows, size: Pair) -> Any
         columns = transposed @ g_rows[some]
         kernels = kernels_for(columns)
         if kernels is not None and z.dtype == columns.dtype:
-            z[some] = 0
             kernels.columns_to_image(columns, *windows, g.shape[2:], z[some])
             continue
         columns = columns.reshape(len(columns), channels, *windows.kernel, *g.shape[2:])
@@ -151,19 +151,27 @@ def _merged(x: Any, axis: int) -> Any:
     return x.reshape(*x.shape[:axis], math.prod(x.shape[axis:]))
 
 
-def _columns(x: Any, windows: Windows) -> Iterator[tuple[slice, npt.NDArray[Any]]]:
-    """Yield, for a few images at a time, which they are and their windows as columns."""
+def _columns(
+    x: Any, windows: Windows, *, ones: bool = False
+) -> Iterator[tuple[slice, npt.NDArray[Any]]]:
+    """Yield, for a few images at a time, which they are and their windows as columns.
+
+    They last until the next are asked for.  With `ones`, the last row of the columns is 1.
+    """
     size = windows.along(x.shape[2:])
-    shape = (x.shape[1] * math.prod(windows.kernel), math.prod(size))
+    taken, places = x.shape[1] * math.prod(windows.kernel), math.prod(size)
     kernels = kernels_for(x)
     if kernels is None:
         x = windows.view(windows.pad(x))
-    for some in blocks(len(x), math.prod(shape) * x.itemsize):
+    columns: Any = None
+    for some in blocks(len(x), taken * places * x.itemsize):
         images = x[some]
+        if columns is None:
+            columns = np.ones((len(images), taken + ones, places), x.dtype)
+        columns = columns[: len(images)]
         if kernels is None:
-            columns = images.reshape(len(images), *shape)
+            columns[:, :taken].reshape(images.shape)[:] = images
         else:
-            columns = np.empty((len(images), *shape), x.dtype)
             kernels.image_to_columns(images, *windows, size, columns)
         yield some, columns
 

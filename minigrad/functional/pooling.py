@@ -168,11 +168,13 @@ def _number_of_maximum(x: npt.NDArray[Any], windows: Windows) -> npt.NDArray[Any
     return before
 
 
-SIDE_BY_SIDE = Windows((2, 2), stride=(2, 2))
+def _is_2x2(x: Any, windows: Windows) -> bool:
+    """Whether all of each row's elements are in windows of 2x2 side by side."""
+    return windows == Windows((2, 2), stride=(2, 2)) and x.shape[3] % 2 == 0
 
 
 def _maximum_of_windows(x: Any, *, windows: Windows) -> Any:
-    kernels = kernels_for(x) if windows == SIDE_BY_SIDE else None
+    kernels = kernels_for(x) if _is_2x2(x, windows) else None
     if kernels is None:
         return _at_maximum(x, x, windows=windows)
     z = np.empty((*x.shape[:2], *windows.along(x.shape[2:])), x.dtype)
@@ -185,11 +187,12 @@ def _at_maximum(h: Any, x: Any, *, windows: Windows) -> Any:
 
 
 def _put_at_maximum(g: Any, x: Any, *, windows: Windows) -> Any:
-    z = np.zeros(x.shape, g.dtype)
-    kernels = kernels_for(x, z) if g.flags.c_contiguous else None
-    if kernels is not None and windows == SIDE_BY_SIDE:
+    kernels = kernels_for(x) if g.flags.c_contiguous and g.dtype == x.dtype else None
+    if kernels is not None and _is_2x2(x, windows):
+        z = np.empty_like(x)
         kernels.put_at_maximum_2x2(g, x, z)
         return z
+    z = np.zeros(x.shape, g.dtype)
     index = _index_of_maximum(x, windows)
     if kernels is not None:
         kernels.add_at(g.reshape(-1), index.reshape(-1), z.reshape(-1))

@@ -1,10 +1,10 @@
 """Compiled loops for the functions that large models spend their time in.
 
-Each loop is the equation of the function that calls it in `functional` (`keep`: in `linear_maps`),
-one row or element after the other instead of one NumPy call after the other: the numbers stay in a
-register between two operations.  They use one core and let other threads run (`parallel` gives each
-thread a part of the batch; the matrix product of `products` runs in such threads only).  Imported
-on first use (`compiled`), because Numba takes its time.
+Each loop is the equation of the function that calls it in `functional` (`keep`, `where_positive`:
+in `linear_maps`), one row or element after the other instead of one NumPy call after the other: the
+numbers stay in a register between two operations.  They use one core and let other threads run
+(`parallel` gives each thread a part of the batch; the matrix product of `products` runs in such
+threads only).  Imported on first use (`compiled`), because Numba takes its time.
 """
 
 from minigrad.kernels.arrays import (
@@ -22,6 +22,7 @@ from minigrad.kernels.arrays import (
     layer_norm_weight_vjp,
     softmax,
     softmax_vjp,
+    where_positive,
 )
 from minigrad.kernels.windows import (
     columns_to_image,
@@ -51,4 +52,5 @@ __all__ = [
     "put_at_maximum_2x2",
     "softmax",
     "softmax_vjp",
+    "where_positive",
 ]

@@ -307,3 +307,10 @@ def add_rows_at(g: Any, index: Any, z: Any) -> None:
     for i in range(g.shape[0]):
         for j in range(g.shape[1]):
             z[index[i], j] += g[i, j]
+
+
+@kernel(FUSE)
+def where_positive(g: Any, x: Any, z: Any) -> None:
+    """Write g to z where x is positive, else 0.  All are flat."""
+    for i in range(g.size):
+        z[i] = g[i] if x[i] > 0 else g.dtype.type(0)

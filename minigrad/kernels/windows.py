@@ -8,39 +8,87 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numba import njit
 
 from minigrad.kernels.compilation import FUSE, kernel
 
 
-@njit  # type: ignore[untyped-decorator]
+@njit(forceinline=True)  # type: ignore[untyped-decorator]
 def _inside(first: int, step: int, count: int, length: int) -> tuple[int, int]:
     """Return the range of q below `count` for which 0 ≤ first + step q < length."""
     start = min(max(0, -(first // step)), count)
     return start, max(start, min(count, (length - 1 - first) // step + 1))
 
 
-@njit  # type: ignore[untyped-decorator]
-def _is_shift(height: int, width: int, stride: Any, size: Any) -> bool:
-    """Whether there is a window at each place, so that columns are shifted copies of a channel."""
-    return stride[0] == stride[1] == 1 and size[0] == height and size[1] == width
+# A window's element (i, j) is taken in two steps: column j of the image, then row i of that.  Where
+# the windows are as many as the columns, or follow each other without a stride, a step is one copy
+# from a place further on; so images are flat here, with a width.
 
 
-@njit  # type: ignore[untyped-decorator]
-def _clear_outside(row: Any, down: int, right: int, height: int, width: int) -> None:
-    """Set those of a channel's elements to 0 that are outside once it is shifted."""
-    for k in range(min(-down, height) * width):
-        row[k] = 0
-    for k in range(max(height - down, 0) * width, height * width):
-        row[k] = 0
-    if right < 0:
-        for k in range(0, height * width, width):
-            for q in range(min(-right, width)):
-                row[k + q] = 0
-    elif right > 0:
-        for k in range(0, height * width, width):
-            for q in range(max(width - right, 0), width):
-                row[k + q] = 0
+@njit(forceinline=True)  # type: ignore[untyped-decorator]
+def _clear_beside(z: Any, first: int, width: int) -> None:
+    """Set the columns q of z to 0 for which first + q is not in an image of the same width."""
+    start, stop = (0, -first) if first < 0 else (width - first, width)
+    for q in range(start, stop):
+        for k in range(q, z.size, width):
+            z[k] = 0
+
+
+@njit(forceinline=True)  # type: ignore[untyped-decorator]
+def _take_columns(x: Any, width: int, first: int, step: int, z: Any, columns: int) -> None:
+    """Write column first + step q of x to column q of z, and 0 where x has none."""
+    if step == 1 and columns == width > abs(first):  # all at once, then what has come from beside
+        source, target = x[max(first, 0) :], z[max(-first, 0) :]
+        for k in range(x.size - abs(first)):
+            target[k] = source[k]
+        _clear_beside(z, first, width)
+        return
+    start, stop = _inside(first, step, columns, width)
+    for r in range(x.size // width):
+        for q in range(columns):
+            z[r * columns + q] = x[r * width + first + step * q] if start <= q < stop else 0
+
+
+@njit(forceinline=True)  # type: ignore[untyped-decorator]
+def _add_columns(z: Any, columns: int, first: int, step: int, x: Any, width: int) -> None:
+    """Add column q of z to column first + step q of x where there is one; uses z up."""
+    if step == 1 and columns == width > abs(first):
+        _clear_beside(z, first, width)
+        source, target = z[max(-first, 0) :], x[max(first, 0) :]
+        for k in range(x.size - abs(first)):
+            target[k] += source[k]
+        return
+    start, stop = _inside(first, step, columns, width)
+    for r in range(x.size // width):
+        for q in range(start, stop):
+            x[r * width + first + step * q] += z[r * columns + q]
+
+
+@njit(forceinline=True)  # type: ignore[untyped-decorator]
+def _take_rows(x: Any, height: int, first: int, step: int, z: Any, rows: int, width: int) -> None:
+    """Write row first + step r of x to row r of z, and 0 where x has none."""
+    start, stop = _inside(first, step, rows, height)
+    for k in range(start * width):
+        z[k] = 0
+    for k in range(stop * width, rows * width):
+        z[k] = 0
+    count, length = (1, (stop - start) * width) if step == 1 else (stop - start, width)
+    for r in range(start, start + count):
+        source, target = x[(first + step * r) * width :], z[r * width :]
+        for k in range(length):
+            target[k] = source[k]
+
+
+@njit(forceinline=True)  # type: ignore[untyped-decorator]
+def _add_rows(z: Any, rows: int, first: int, step: int, x: Any, height: int, width: int) -> None:
+    """Add row r of z to row first + step r of x where there is one."""
+    start, stop = _inside(first, step, rows, height)
+    count, length = (1, (stop - start) * width) if step == 1 else (stop - start, width)
+    for r in range(start, start + count):
+        source, target = z[r * width :], x[(first + step * r) * width :]
+        for k in range(length):
+            target[k] += source[k]
 
 
 @kernel(FUSE)
@@ -49,62 +97,45 @@ def image_to_columns(
 ) -> None:
     """Write element (i, j) of all windows of channel c to row (c, i, j) of z[n]; 0 outside x."""
     height, width = x.shape[2:]
-    shift = _is_shift(height, width, stride, size)
+    rows, columns = size
+    flat = x.reshape(x.shape[0], x.shape[1], height * width)
+    taken = np.empty(height * columns, x.dtype)
     for n in range(x.shape[0]):
         for c in range(x.shape[1]):
-            flat = x[n, c].reshape(-1)
-            for i in range(kernel[0]):
-                for j in range(kernel[1]):
+            for j in range(kernel[1]):
+                right = j * dilation[1] - padding[1]
+                _take_columns(flat[n, c], width, right, stride[1], taken, columns)
+                for i in range(kernel[0]):
+                    down = i * dilation[0] - padding[0]
                     row = z[n, (c * kernel[0] + i) * kernel[1] + j]
-                    down, right = i * dilation[0] - padding[0], j * dilation[1] - padding[1]
-                    if shift:
-                        by = down * width + right
-                        for k in range(max(0, -by), min(flat.size, flat.size - by)):
-                            row[k] = flat[k + by]
-                        _clear_outside(row, down, right, height, width)
-                        continue
-                    start, stop = _inside(right, stride[1], size[1], width)
-                    for r in range(size[0]):
-                        y = r * stride[0] + down
-                        for q in range(size[1]):
-                            if 0 <= y < height and start <= q < stop:
-                                row[r * size[1] + q] = x[n, c, y, right + q * stride[1]]
-                            else:
-                                row[r * size[1] + q] = 0
+                    _take_rows(taken, height, down, stride[0], row, rows, columns)
 
 
 @kernel(FUSE)
 def columns_to_image(
     columns: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, size: Any, z: Any
 ) -> None:
-    """Add each element of the columns to where `image_to_columns` took it from; uses them up."""
+    """Write the sum of the columns' elements to where `image_to_columns` took them from."""
     height, width = z.shape[2:]
-    shift = _is_shift(height, width, stride, size)
+    flat = z.reshape(z.shape[0], z.shape[1], height * width)
+    taken = np.empty(height * size[1], z.dtype)
+    flat[:] = 0
     for n in range(z.shape[0]):
         for c in range(z.shape[1]):
-            flat = z[n, c].reshape(-1)
-            for i in range(kernel[0]):
-                for j in range(kernel[1]):
+            for j in range(kernel[1]):
+                taken[:] = 0
+                for i in range(kernel[0]):
+                    down = i * dilation[0] - padding[0]
                     row = columns[n, (c * kernel[0] + i) * kernel[1] + j]
-                    down, right = i * dilation[0] - padding[0], j * dilation[1] - padding[1]
-                    if shift:
-                        by = down * width + right
-                        _clear_outside(row, down, right, height, width)
-                        for k in range(max(0, -by), min(flat.size, flat.size - by)):
-                            flat[k + by] += row[k]
-                        continue
-                    start, stop = _inside(right, stride[1], size[1], width)
-                    for r in range(size[0]):
-                        y = r * stride[0] + down
-                        if 0 <= y < height:
-                            for q in range(start, stop):
-                                z[n, c, y, right + q * stride[1]] += row[r * size[1] + q]
+                    _add_rows(row, size[0], down, stride[0], taken, height, size[1])
+                right = j * dilation[1] - padding[1]
+                _add_columns(taken, size[1], right, stride[1], flat[n, c], width)
 
 
-@njit  # type: ignore[untyped-decorator]
+@njit(forceinline=True)  # type: ignore[untyped-decorator]
 def _replaces(value: Any, best: Any) -> Any:
     """Whether a value is a new maximum: the first of equals stays, and a NaN is above all."""
-    return (value > best) | ((value != value) & (best == best))
+    return (not (value <= best)) & (best == best)
 
 
 @kernel(FUSE)
@@ -130,44 +161,55 @@ def index_of_maximum(x: Any, kernel: Any, stride: Any, padding: Any, z: Any) -> 
                     z[n, c, r, q] = origin + where
 
 
-# Windows of 2x2 side by side, which are nearly all that networks use: whole rows of them at once.
+# Windows of 2x2 side by side in images of even width, nearly all that networks use: there the
+# elements 2k and 2k + 1 are neighbours in a row for every k.  A loop over a whole channel finds the
+# larger of each two, and a loop over each row compares those with the ones below.
+
+
+@njit(forceinline=True)  # type: ignore[untyped-decorator]
+def _larger_neighbours(x: Any, z: Any) -> None:
+    """Write the larger of x[2k] and x[2k + 1] to z[k]."""
+    for k in range(z.size):
+        left, right = x[2 * k], x[2 * k + 1]
+        z[k] = right if _replaces(right, left) else left
 
 
 @kernel(FUSE)
 def maximum_2x2(x: Any, z: Any) -> None:
     """Write the maximum of each window to z."""
+    rows, columns = z.shape[2:]
+    flat = x.reshape(x.shape[0], x.shape[1], x.shape[2] * x.shape[3])
+    larger = np.empty(x.shape[2] * columns, x.dtype)
     for n in range(z.shape[0]):
         for c in range(z.shape[1]):
-            for r in range(z.shape[2]):
-                for q in range(z.shape[3]):
-                    best = x[n, c, 2 * r, 2 * q]
-                    for value in (
-                        x[n, c, 2 * r, 2 * q + 1],
-                        x[n, c, 2 * r + 1, 2 * q],
-                        x[n, c, 2 * r + 1, 2 * q + 1],
-                    ):
-                        best = value if _replaces(value, best) else best
-                    z[n, c, r, q] = best
+            _larger_neighbours(flat[n, c], larger)
+            for r in range(rows):
+                above, below = larger[2 * r * columns :], larger[(2 * r + 1) * columns :]
+                for q in range(columns):
+                    u, v = above[q], below[q]
+                    z[n, c, r, q] = v if _replaces(v, u) else u
 
 
 @kernel(FUSE)
 def put_at_maximum_2x2(g: Any, x: Any, z: Any) -> None:
     """Write g to where in z the first maximum of each window of x is, and 0 to its other places."""
+    rows, columns = g.shape[2:]
     zero = g.dtype.type(0)
+    flat = x.reshape(x.shape[0], x.shape[1], x.shape[2] * x.shape[3])
+    flat_z = z.reshape(flat.shape)
+    larger = np.empty(x.shape[2] * columns, x.dtype)
+    share = np.zeros(larger.size, g.dtype)  # what of g goes to either of two neighbours
     for n in range(g.shape[0]):
         for c in range(g.shape[1]):
-            for r in range(g.shape[2]):
-                upper, lower = x[n, c, 2 * r], x[n, c, 2 * r + 1]
-                z_upper, z_lower = z[n, c, 2 * r], z[n, c, 2 * r + 1]
-                for q in range(g.shape[3]):
-                    v = g[n, c, r, q]
-                    right_above = _replaces(upper[2 * q + 1], upper[2 * q])
-                    right_below = _replaces(lower[2 * q + 1], lower[2 * q])
-                    above = upper[2 * q + 1] if right_above else upper[2 * q]
-                    below = lower[2 * q + 1] if right_below else lower[2 * q]
-                    is_below = _replaces(below, above)
-                    v_above, v_below = (zero if is_below else v), (v if is_below else zero)
-                    z_upper[2 * q] = zero if right_above else v_above
-                    z_upper[2 * q + 1] = v_above if right_above else zero
-                    z_lower[2 * q] = zero if right_below else v_below
-                    z_lower[2 * q + 1] = v_below if right_below else zero
+            channel, channel_z = flat[n, c], flat_z[n, c]
+            _larger_neighbours(channel, larger)
+            for r in range(rows):
+                above, below = larger[2 * r * columns :], larger[(2 * r + 1) * columns :]
+                to_above, to_below = share[2 * r * columns :], share[(2 * r + 1) * columns :]
+                for q in range(columns):
+                    v, is_below = g[n, c, r, q], _replaces(below[q], above[q])
+                    to_above[q], to_below[q] = zero if is_below else v, v if is_below else zero
+            for k in range(share.size):
+                v, is_right = share[k], _replaces(channel[2 * k + 1], channel[2 * k])
+                to_left, to_right = zero if is_right else v, v if is_right else zero
+                channel_z[2 * k], channel_z[2 * k + 1] = to_left, to_right
