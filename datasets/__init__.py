@@ -4,25 +4,44 @@
 ``python -m datasets fetch NAME`` is run.
 """
 
-from datasets.airfoil import AIRFOIL, STAND_IN, Regression, airfoil, airfoil_stand_in
+from datasets.airfoil import AIRFOIL, Regression, airfoil, airfoil_stand_in
 from datasets.glyphs import Images, glyphs
 from datasets.minibatches import MinibatchStream, minibatches
-from datasets.source import DataError, Source, cache_folder
+from datasets.source import STAND_IN, DataError, Source, cache_folder
+from datasets.time_machine import (
+    TIME_MACHINE,
+    TRAINING_WINDOWS,
+    VOCABULARY,
+    Text,
+    decode,
+    encode,
+    normalized,
+    time_machine,
+    windows,
+)
 
 __all__ = [
     "SOURCES",
     "STAND_IN",
+    "TRAINING_WINDOWS",
+    "VOCABULARY",
     "DataError",
     "Images",
     "MinibatchStream",
     "Regression",
     "Source",
+    "Text",
     "airfoil",
     "airfoil_stand_in",
     "cache_folder",
+    "decode",
+    "encode",
     "glyphs",
     "minibatches",
+    "normalized",
+    "time_machine",
+    "windows",
 ]
 
-SOURCES: dict[str, Source] = {source.name: source for source in (AIRFOIL,)}
+SOURCES: dict[str, Source] = {source.name: source for source in (AIRFOIL, TIME_MACHINE)}
 """Every data set that has a file, by name."""

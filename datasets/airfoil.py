@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from datasets.source import DataError, Source
+from datasets.source import STAND_IN, DataError, Source
 
-__all__ = ["AIRFOIL", "STAND_IN", "Regression", "airfoil", "airfoil_stand_in"]
+__all__ = ["AIRFOIL", "Regression", "airfoil", "airfoil_stand_in"]
 
 AIRFOIL = Source(
     name="airfoil",
@@ -33,7 +33,6 @@ AIRFOIL = Source(
 )
 
 ROWS, COLUMNS, USED = 1503, 6, 1500
-STAND_IN = "stand-in"
 
 # Correlations of the real file's columns: row i of the upper triangle, to the right of its 1.
 # (On a standardised file Z: np.corrcoef(Z.T).)  With the 6 ones, they are the 21 numbers that

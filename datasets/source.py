@@ -10,7 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["DataError", "Source", "cache_folder"]
+__all__ = ["STAND_IN", "DataError", "Source", "cache_folder"]
+
+STAND_IN = "stand-in"
+"""As a path it asks for a data set's stand-in, whose `source` begins with it."""
 
 TIMEOUT = 30  # seconds without an answer
 
