@@ -53,7 +53,8 @@ class History:
     losses : list of float
         Each step's mean loss over its batch, before the update; inf from a divergence on.
     evaluations : list of dict
-        What `evaluate` returned after 0, `every`, 2 `every`, ... steps.
+        What `evaluate` returned after 0, `every`, 2 `every`, ... steps, and after the last one;
+        each has ``step`` beside it.
     seconds : list of float
         How long each step took, without evaluations and checkpoints.
     diverged : int or None
@@ -109,8 +110,9 @@ def train(
     checkpoints : Checkpoints
         Where they are kept, and whose they are.
     evaluate : callable, optional
-        Called without arguments after 0, `every`, 2 `every`, ... steps; returns numbers and lists
-        of numbers by name.  It must draw nothing from the generator of the batches.
+        Called without arguments after 0, `every`, 2 `every`, ... steps, and after the last one;
+        returns numbers and lists of numbers by name.  It must draw nothing from the generator of
+        the batches.
     every : int
         See `evaluate`.
     description : str
@@ -160,6 +162,9 @@ def train(
                 saved = time.monotonic()
         done = len(history.losses)
         checkpoint.save(done)
+        if evaluate is not None and done == steps and steps % every:
+            # Not in the checkpoint: a longer training has none there.
+            history.evaluations.append({"step": steps, **evaluate()})
         if interrupted.is_set():
             raise KeyboardInterrupt(
                 f"interrupted: {description} is at step {done:,} of {steps:,}, kept in "
@@ -313,7 +318,7 @@ def one_by_one(
     """
     known_by = {"source": source_fingerprint(train), "data": data_fingerprint(train)}
     checkpoints = folder / "checkpoints" / name
-    results = []
+    results, made, started = [], 0, time.perf_counter()
     with ResultsFile(folder / "runs" / f"{name}.jsonl", fresh=fresh) as file:
         if fresh:
             for path in checkpoints.glob("*/*.npz"):
@@ -322,15 +327,17 @@ def one_by_one(
             key = key_of(name, **known_by, run=run)
             if key not in file.lines:
                 others = {option: value for option, value in run.items() if option != "steps"}
-                title = ",".join(
-                    value if isinstance(value, str) else f"{option}={value}"
-                    for option, value in others.items()
-                )
-                kept = Checkpoints(checkpoints / title, {**known_by, **others})
-                description = f"{title} ({i} of {len(runs)})".replace(",", ", ")
+                title = [v if isinstance(v, str) else f"{k}={v}" for k, v in others.items()]
+                kept = Checkpoints(checkpoints / ",".join(title), {**known_by, **others})
+                description = f"{', '.join(title)} ({i} of {len(runs)})"
                 result = train(**run, checkpoints=kept, description=description)
                 file.add(key, encode(result))
+                made += 1
                 if not extend:
                     kept.remove()
             results.append(decode(json.loads(file.lines[key])))
+        line = f"{name}: {made} runs in {time.perf_counter() - started:.1f} s"
+        if kept_ones := len(runs) - made:
+            line += f", {kept_ones} kept from earlier in {file.path} (--fresh runs them again)"
+        print(line)
     return results
