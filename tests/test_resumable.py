@@ -276,7 +276,7 @@ def test_several_trainings_are_kept_as_they_are_done(
     results = one_by_one(count_to, RUNS, folder=tmp_path, name="counts")
     assert results == [{"count": [s, s + 1, s + 2], "worst": math.inf} for s in (0, 10)]
     assert CALLS == [(0, "start=0 (1 of 2)"), (10, "start=10 (2 of 2)"), (10, "start=10 (2 of 2)")]
-    assert "1 kept from earlier" in capsys.readouterr().out
+    assert "start=0 (1 of 2): kept from earlier" in capsys.readouterr().out
     with ResultsFile(tmp_path / "runs" / "counts.jsonl") as file:
         assert len(file.lines) == 2
     assert (tmp_path / "checkpoints" / "counts" / "start=10" / "3.npz").is_file()

@@ -318,26 +318,29 @@ def one_by_one(
     """
     known_by = {"source": source_fingerprint(train), "data": data_fingerprint(train)}
     checkpoints = folder / "checkpoints" / name
-    results, made, started = [], 0, time.perf_counter()
+    results = []
     with ResultsFile(folder / "runs" / f"{name}.jsonl", fresh=fresh) as file:
         if fresh:
             for path in checkpoints.glob("*/*.npz"):
                 path.unlink()
         for i, run in enumerate(runs, 1):
             key = key_of(name, **known_by, run=run)
-            if key not in file.lines:
-                others = {option: value for option, value in run.items() if option != "steps"}
-                title = [v if isinstance(v, str) else f"{k}={v}" for k, v in others.items()]
-                kept = Checkpoints(checkpoints / ",".join(title), {**known_by, **others})
-                description = f"{', '.join(title)} ({i} of {len(runs)})"
+            title = {k: v for k, v in run.items() if any(other.get(k) != v for other in runs)}
+            description = f"{', '.join(_titled(title or run))} ({i} of {len(runs)})"
+            if key in file.lines:
+                print(f"{description}: kept from earlier in {file.path} (--fresh runs it again)")
+            else:
+                others = {k: v for k, v in run.items() if k != "steps"}
+                kept = Checkpoints(checkpoints / ",".join(_titled(others)), {**known_by, **others})
+                started = time.perf_counter()
                 result = train(**run, checkpoints=kept, description=description)
                 file.add(key, encode(result))
-                made += 1
+                print(f"{description}: {time.perf_counter() - started:.1f} s")
                 if not extend:
                     kept.remove()
             results.append(decode(json.loads(file.lines[key])))
-        line = f"{name}: {made} runs in {time.perf_counter() - started:.1f} s"
-        if kept_ones := len(runs) - made:
-            line += f", {kept_ones} kept from earlier in {file.path} (--fresh runs them again)"
-        print(line)
     return results
+
+
+def _titled(run: Mapping[str, Any]) -> list[str]:
+    return [v if isinstance(v, str) else f"{k}={v}" for k, v in run.items()]
