@@ -207,7 +207,7 @@ def test_rare_characters_explain_it_if_the_advantage_is_larger_there(
 def test_a_best_rate_at_the_edge_of_its_grid_is_named(stand_in: Text) -> None:
     inside = {1e-3: 1.2, 3e-3: 1.0, 1e-2: 1.4}
     remark = script.judge(made_up(stand_in, {0.1: 2.0, 0.3: 1.9, 1.0: 1.8}, inside))[0].remark
-    assert "SGD's best η is the largest of its four" in remark
+    assert "SGD's best η is the largest of its 3" in remark
     assert "Adam's best η" not in remark
 
 
@@ -247,26 +247,28 @@ def test_all_of_it_and_a_second_command_that_finds_it_done(
     tmp_path: Path, small: None, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(script, "RATES", {"sgd": (0.3,), "adam": (1e-3, 1e-2), "yogi": (0.1,)})
+    rates = {"sgd": (1e30, 0.3), "adam": (1e-3, 1e-2), "yogi": (0.1,)}
+    monkeypatch.setattr(script, "RATES", rates)
     options = ["language_model", "--data", "stand-in", "--out", str(tmp_path), "--seed", "2"]
     assert main([*options, "--steps", "3", "--optimizers", "yogi"]) == 0
     printed = capsys.readouterr().out
     assert "3 steps of 64 windows, seed 2" in printed
     assert "stand-in" in printed
-    assert "yogi, lr=0.1 (4 of 4): " in printed
+    assert "yogi, lr=0.1 (5 of 5): " in printed
+    assert "1e+30   diverged at step 2" in printed
     assert (tmp_path / "language_model.png").is_file()
     assert (tmp_path / "checkpoints/language_model/adam,lr=0.01,seed=2,every=50/3.npz").is_file()
     table = printed[printed.index("stand-in") :]
     assert main([*options, "--steps", "3", "--optimizers", "yogi"]) == 0
     again = capsys.readouterr().out
-    assert again.count("kept from earlier") == 4
+    assert again.count("kept from earlier") == 5
     assert again[again.index("stand-in") :] == table
     monkeypatch.setattr(script, "QUICK_STEPS", 2)
     assert main([*options, "--quick"]) == 0  # beside the longer ones
     printed = capsys.readouterr().out
     assert "2 steps of 64 windows, a quick preview" in printed
-    assert "2 steps only, a preview." in printed
-    assert len(list(tmp_path.glob("checkpoints/language_model/*/*.npz"))) == 4
+    assert "2 steps and fewer rates, a preview." in printed
+    assert len(list(tmp_path.glob("checkpoints/language_model/*/*.npz"))) == 5
 
 
 def test_ctrl_c_ends_with_status_130_and_where_it_stands(
