@@ -53,7 +53,8 @@ class History:
     losses : list of float
         Each step's mean loss over its batch, before the update; inf from a divergence on.
     evaluations : list of dict
-        What `evaluate` returned after 0, `every`, 2 `every`, ... steps.
+        What `evaluate` returned after 0, `every`, 2 `every`, ... steps, and after the last one;
+        each has ``step`` beside it.
     seconds : list of float
         How long each step took, without evaluations and checkpoints.
     diverged : int or None
@@ -109,8 +110,9 @@ def train(
     checkpoints : Checkpoints
         Where they are kept, and whose they are.
     evaluate : callable, optional
-        Called without arguments after 0, `every`, 2 `every`, ... steps; returns numbers and lists
-        of numbers by name.  It must draw nothing from the generator of the batches.
+        Called without arguments after 0, `every`, 2 `every`, ... steps, and after the last one;
+        returns numbers and lists of numbers by name.  It must draw nothing from the generator of
+        the batches.
     every : int
         See `evaluate`.
     description : str
@@ -160,6 +162,9 @@ def train(
                 saved = time.monotonic()
         done = len(history.losses)
         checkpoint.save(done)
+        if evaluate is not None and done == steps and steps % every:
+            # Not in the checkpoint: a longer training has none there.
+            history.evaluations.append({"step": steps, **evaluate()})
         if interrupted.is_set():
             raise KeyboardInterrupt(
                 f"interrupted: {description} is at step {done:,} of {steps:,}, kept in "
@@ -320,17 +325,22 @@ def one_by_one(
                 path.unlink()
         for i, run in enumerate(runs, 1):
             key = key_of(name, **known_by, run=run)
-            if key not in file.lines:
-                others = {option: value for option, value in run.items() if option != "steps"}
-                title = ",".join(
-                    value if isinstance(value, str) else f"{option}={value}"
-                    for option, value in others.items()
-                )
-                kept = Checkpoints(checkpoints / title, {**known_by, **others})
-                description = f"{title} ({i} of {len(runs)})".replace(",", ", ")
+            title = {k: v for k, v in run.items() if any(other.get(k) != v for other in runs)}
+            description = f"{', '.join(_titled(title or run))} ({i} of {len(runs)})"
+            if key in file.lines:
+                print(f"{description}: kept from earlier in {file.path} (--fresh runs it again)")
+            else:
+                others = {k: v for k, v in run.items() if k != "steps"}
+                kept = Checkpoints(checkpoints / ",".join(_titled(others)), {**known_by, **others})
+                started = time.perf_counter()
                 result = train(**run, checkpoints=kept, description=description)
                 file.add(key, encode(result))
+                print(f"{description}: {time.perf_counter() - started:.1f} s")
                 if not extend:
                     kept.remove()
             results.append(decode(json.loads(file.lines[key])))
     return results
+
+
+def _titled(run: Mapping[str, Any]) -> list[str]:
+    return [v if isinstance(v, str) else f"{k}={v}" for k, v in run.items()]
