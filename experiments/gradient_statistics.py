@@ -552,7 +552,7 @@ def _judge_steps(m: Measurement) -> Verdict:
         f" root mean square {np.sqrt(np.mean(steps**2)):.2f} η, under pure noise "
         f"{noise_step():.2f} η",
         "holds" if near >= 0.9 else "in part" if near >= 0.5 else "fails",
-        "η bounds a step where gradients stay as they are; the noisier, the shorter it is.",
+        "It is η where all gradients are the same; the noisier they are, the shorter it is.",
         source="reader",
     )
 
@@ -616,6 +616,7 @@ def _rate_of(x: Any) -> Any:
 def _draw_symbols(m: Measurement, ax: Axes) -> None:
     occurs = np.flatnonzero(m.token_scale > 0)
     f, scale = m.frequency[occurs], m.token_scale[occurs]
+    ax.plot(f, scale, linestyle="")  # for the limits, which an annotation does not set
     for i in occurs:
         ax.annotate(_shown(i), (m.frequency[i], m.token_scale[i]), ha="center", va="center",
                     color=VERMILION, weight="bold")  # fmt: skip
@@ -625,8 +626,7 @@ def _draw_symbols(m: Measurement, ax: Axes) -> None:
     ax.set(xscale="log", yscale="log", xlabel="frequency of the symbol in the text",
            ylabel="√ŝ in its row of the token embeddings")  # fmt: skip
     ax.margins(0.08)
-    ax.set_title(f"Rare symbols have small gradients:\n√ŝ ∝ frequency to the power {m.slope():.2f}",
-                 size="medium")  # fmt: skip
+    ax.set_title(f"√ŝ of symbols ∝ frequency to the power {m.slope():.2f}", size="medium")
     ax.legend(fontsize="small", loc="lower right")
     ax.grid(alpha=0.3)
 
@@ -638,10 +638,14 @@ def _draw_tails(m: Measurement, ax: Axes) -> None:
         ax.plot(MULTIPLES, m.tails[kind].own, linewidth=3, alpha=0.45,
                 label=f"{kind}, each in its own", **look)  # fmt: skip
     ax.plot(MULTIPLES, m.normal.pooled, label="normal sample", **NORMAL_LOOK)
-    ax.set(yscale="log", ylim=(1e-6, 1.2), xlim=(0, 12), xlabel="|g| in standard deviations",
+    ax.plot(MULTIPLES, m.normal.own, label="normal sample, each in its own",
+            **NORMAL_LOOK | {"color": "0.5"})  # fmt: skip
+    ax.set(yscale="log", ylim=(1e-8, 1.5), xlim=(0, 12), xlabel="|g| in standard deviations",
            ylabel="share of the gradients beyond")  # fmt: skip
-    ax.set_title("Tails: heavy together, not one by one", size="medium")
-    ax.legend(fontsize="small")
+    of = m.tails["matrices"]
+    ax.set_title(f"Tails; kurtosis of matrices {of.kurtosis[0]:.1f}, one by one "
+                 f"{of.own_kurtosis:.1f}", size="medium")  # fmt: skip
+    ax.legend(fontsize="small", loc="lower right")
     ax.grid(alpha=0.3)
 
 
