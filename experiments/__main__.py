@@ -228,11 +228,11 @@ def _parser() -> argparse.ArgumentParser:
     questions.add_argument(
         "--optimizers", metavar="A,B",
         help="only these, and those that a verdict needs, where a question is about every "
-        "optimizer: adam,yogi,sgd; these too, for language_model: yogi,lion",
+        "optimizer: adam,yogi,sgd; for language_model these too: yogi,lion",
     )  # fmt: skip
     trainings = parser.add_argument_group(
-        "trainings", f"{', '.join(TRAININGS)}. A checkpoint is written every minute and on Ctrl-C; "
-        "the same command continues, to the same numbers.",
+        "trainings", f"{', '.join(TRAININGS)}: a checkpoint is written every minute\nand on "
+        "Ctrl-C; the same command continues, to the same numbers.",
     )  # fmt: skip
     size = trainings.add_mutually_exclusive_group()
     size.add_argument("--quick", action="store_true", help="a preview in about a minute")

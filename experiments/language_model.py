@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import functools
 import textwrap
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -217,8 +217,9 @@ def measure(setting: Setting) -> Measurement:
         for name in optimizers
         for lr in RATES[name]
     ]  # fmt: skip
+    name, _, _ = text.source.partition(",")  # wherever its file is, the runs are the same
     results = one_by_one(
-        functools.partial(train_on_text, text), runs, folder=setting.folder,
+        functools.partial(train_on_text, replace(text, source=name)), runs, folder=setting.folder,
         name="language_model" + ("_quick" if setting.reduced else ""),
         fresh=setting.fresh, extend=not setting.reduced,
     )  # fmt: skip

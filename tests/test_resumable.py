@@ -52,7 +52,7 @@ def ends_the_same(training: LongTraining, history: History, other: Uninterrupted
 
 
 @posix
-@pytest.mark.parametrize("count", [1, pytest.param(8, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [1, pytest.param(6, marks=pytest.mark.slow)])
 def test_killed_at_any_moment_it_ends_bit_identical(
     tmp_path: Path, uninterrupted: Uninterrupted, count: int
 ) -> None:
@@ -93,7 +93,7 @@ def interrupted_after(delay: float, training: LongTraining) -> str:
 
 
 @posix
-@pytest.mark.parametrize("count", [6, pytest.param(60, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [6, pytest.param(30, marks=pytest.mark.slow)])
 def test_ctrl_c_at_any_moment_ends_a_step_and_keeps_it(
     tmp_path: Path, uninterrupted: Uninterrupted, count: int
 ) -> None:

@@ -316,7 +316,8 @@ def one_by_one(
     KeyboardInterrupt
         After Ctrl-C; what is done is kept.
     """
-    known_by = {"source": source_fingerprint(train), "data": data_fingerprint(train)}
+    source, data = source_fingerprint(train), data_fingerprint(train)
+    known_by = {"fingerprint of the source code": source, "fingerprint of the data": data}
     checkpoints = folder / "checkpoints" / name
     results = []
     with ResultsFile(folder / "runs" / f"{name}.jsonl", fresh=fresh) as file:
@@ -324,7 +325,7 @@ def one_by_one(
             for path in checkpoints.glob("*/*.npz"):
                 path.unlink()
         for i, run in enumerate(runs, 1):
-            key = key_of(name, **known_by, run=run)
+            key = key_of(name, source, data, run)
             title = {k: v for k, v in run.items() if any(other.get(k) != v for other in runs)}
             description = f"{', '.join(_titled(title or run))} ({i} of {len(runs)})"
             if key in file.lines:
@@ -335,7 +336,7 @@ def one_by_one(
                 started = time.perf_counter()
                 result = train(**run, checkpoints=kept, description=description)
                 file.add(key, encode(result))
-                print(f"{description}: {time.perf_counter() - started:.1f} s")
+                print(f"{description}: {time.perf_counter() - started:.1f} s", flush=True)
                 if not extend:
                     kept.remove()
             results.append(decode(json.loads(file.lines[key])))
