@@ -6,6 +6,7 @@
 
 from datasets.airfoil import AIRFOIL, Regression, airfoil, airfoil_stand_in
 from datasets.glyphs import Images, glyphs
+from datasets.idx import FASHION_MNIST, MNIST, fashion_mnist, idx, mnist
 from datasets.minibatches import MinibatchStream, minibatches
 from datasets.source import STAND_IN, DataError, Source, cache_folder
 from datasets.time_machine import (
@@ -36,12 +37,17 @@ __all__ = [
     "cache_folder",
     "decode",
     "encode",
+    "fashion_mnist",
     "glyphs",
+    "idx",
     "minibatches",
+    "mnist",
     "normalized",
     "time_machine",
     "windows",
 ]
 
-SOURCES: dict[str, Source] = {source.name: source for source in (AIRFOIL, TIME_MACHINE)}
-"""Every data set that has a file, by name."""
+SOURCES: dict[str, tuple[Source, ...]] = {
+    files[0].name: files for files in ((AIRFOIL,), (TIME_MACHINE,), MNIST, FASHION_MNIST)
+}
+"""The files of every data set that has any, by the data set's name."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
-from datasets import SOURCES, DataError, cache_folder
+from datasets import SOURCES, DataError, Source, cache_folder
 from datasets.glyphs import SOURCE as GLYPHS
 
 
@@ -15,7 +16,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m datasets",
         description="List the data sets: what they are, where they come from, and whether their "
-        "file is here. A data set whose file is not here has an embedded stand-in.",
+        "files are here.",
     )
     commands = parser.add_subparsers(dest="command", metavar="{list,fetch}")
     commands.add_parser("list", help="list the data sets (the default)")
@@ -28,36 +29,45 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\ninterrupted; nothing was written", file=sys.stderr)
+        print("\ninterrupted; no part of a file was written", file=sys.stderr)
         return 130
 
 
 def _list() -> int:
-    for source in SOURCES.values():
-        place = source.find()
-        print(f"{source.name}: {source.summary}")
-        print(f"    from     {source.origin}")
-        print(f"    licence  {source.licence}")
-        if place is None:
-            print("    file     not here: the stand-in is used")
-            print(f"             python -m datasets fetch {source.name}")
-        elif source.matches(place.read_bytes()):
-            print(f"    file     {place}")
-        else:
-            print(f"    file     {place} (wrong checksum: delete it and fetch it again)")
+    for name, files in SOURCES.items():
+        print(f"{name}: {files[0].summary}")
+        print(f"    from     {files[0].origin}")
+        print(f"    licence  {files[0].licence}")
+        places = {source: source.find() for source in files}
+        for source, place in places.items():
+            if place is not None:
+                print(f"    file     {place}{_fault(source, place)}")
+        missing = [source.filename for source, place in places.items() if place is None]
+        if missing:
+            few = f" ({', '.join(missing)})" if len(missing) < len(files) else ""
+            print(f"    file     not here{few}: {files[0].absent}")
+            print(f"             python -m datasets fetch {name}")
     print(f"glyphs: {GLYPHS}, 16x16 pixels, 10 classes")
     print(f"\nSearched: $MINIGRAD_DATA, then {cache_folder()}")
     return 0
 
 
+def _fault(source: Source, place: Path) -> str:
+    if place.name in source.unpacked:
+        return " (unpacked, so its checksum is not known)"
+    if source.matches(place.read_bytes()):
+        return ""
+    return " (wrong checksum: delete it and fetch it again)"
+
+
 def _fetch(name: str) -> int:
-    source = SOURCES[name]
-    place = cache_folder() / source.filename
-    if place.is_file() and source.matches(place.read_bytes()):
-        print(f"{name} is already here: {place}")
-        return 0
-    place = source.fetch(_show_progress if sys.stderr.isatty() else None)
-    print(f"{name}: {place} ({source.licence}, {source.origin})")
+    for source in SOURCES[name]:
+        place = cache_folder() / source.filename
+        if place.is_file() and source.matches(place.read_bytes()):
+            print(f"{name} is already here: {place}")
+            continue
+        place = source.fetch(_show_progress if sys.stderr.isatty() else None)
+        print(f"{name}: {place} ({source.licence}, {source.origin})")
     return 0
 
 

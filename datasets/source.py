@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["STAND_IN", "DataError", "Source", "cache_folder"]
+__all__ = ["STAND_IN", "DataError", "Source", "cache_folder", "data_folders"]
 
 STAND_IN = "stand-in"
 """As a path it asks for a data set's stand-in, whose `source` begins with it."""
@@ -31,13 +31,18 @@ class Source:
     name : str
         The data set's name here.
     filename : str
-        The file's name in the folders that are searched.
+        The file's name in the folders that are searched; one of several files of a data set has
+        the data set's folder in front, "mnist/train-images-idx3-ubyte.gz".
     sha256 : str
         Checksum of its bytes as published.
     urls : tuple of str
         Where to download it; tried in order.
     summary, origin, licence : str
         For people.
+    absent : str
+        For people too: what can be done without the file.
+    unpacked : tuple of str
+        Names of the unpacked file, which is taken where the file itself is not.
     """
 
     name: str
@@ -47,6 +52,8 @@ class Source:
     summary: str
     origin: str
     licence: str
+    absent: str = "the stand-in is used"
+    unpacked: tuple[str, ...] = ()
 
     def find(self, path: str | os.PathLike[str] | None = None) -> Path | None:
         """Return where the file is, or None if it is nowhere.
@@ -62,24 +69,22 @@ class Source:
         """
         if path is not None:
             given = Path(path)
-            place = given / self.filename if given.is_dir() else given
+            named = Path(self.filename).name
+            place = self._in(given, named) if given.is_dir() else given
             if not place.is_file():
                 raise FileNotFoundError(
                     f"no {self.name} data at {place}; give the file or its folder, or run "
                     f"'python -m datasets fetch {self.name}'"
                 )
             return place
-        if variable := os.environ.get("MINIGRAD_DATA"):
-            folder = Path(variable)
-            if not folder.is_dir():
-                raise FileNotFoundError(
-                    f"MINIGRAD_DATA is set to {folder}, which is not a folder; set it to a folder "
-                    "with data files, or unset it"
-                )
-            if (folder / self.filename).is_file():
-                return folder / self.filename
-        place = cache_folder() / self.filename
-        return place if place.is_file() else None
+        places = (self._in(folder, self.filename) for folder in data_folders())
+        return next((place for place in places if place.is_file()), None)
+
+    def _in(self, folder: Path, filename: str) -> Path:
+        """The file's place in this folder, or that of the unpacked one if only it is there."""
+        published = folder / filename
+        places = [published, *(published.with_name(name) for name in self.unpacked)]
+        return next((place for place in places if place.is_file()), published)
 
     def matches(self, content: bytes) -> bool:
         """Whether these are the published bytes."""
@@ -114,11 +119,30 @@ class Source:
                 continue
             _write_whole(target, content)
             return target
+        subject = self.filename if "/" in self.filename else self.name
         raise DataError(
-            f"{self.name} could not be downloaded, nothing was written:\n  "
+            f"{subject} could not be downloaded, nothing was written:\n  "
             + "\n  ".join(failures)
-            + f"\nWith a browser, save it as {target}, or in a folder that MINIGRAD_DATA names."
+            + f"\nWith a browser, save it as {target}, or as {self.filename} in a folder that "
+            "MINIGRAD_DATA names."
         )
+
+
+def data_folders() -> list[Path]:
+    """Return the folders that are searched, in order: ``$MINIGRAD_DATA`` if set, the cache.
+
+    Raises
+    ------
+    FileNotFoundError
+        If ``$MINIGRAD_DATA`` is set to what is no folder.
+    """
+    variable = os.environ.get("MINIGRAD_DATA")
+    if variable and not Path(variable).is_dir():
+        raise FileNotFoundError(
+            f"MINIGRAD_DATA is set to {variable}, which is not a folder; set it to a folder "
+            "with data files, or unset it"
+        )
+    return [*([Path(variable)] if variable else []), cache_folder()]
 
 
 def cache_folder() -> Path:

@@ -5,9 +5,9 @@ text in lower case, with one space for every run of anything else.  A character 
 place in `VOCABULARY`; windows of 65 characters, one from every position, are the examples: 64
 characters, and at each of them the one that comes next.
 
-The file is the textbook's.  Project Gutenberg has the book too (ebook 35), in other bytes, with a
-notice around it that has changed over the years: it has another checksum, and another loss would
-come of it.  So `TIME_MACHINE` has the textbook's address only.
+The file is the textbook's.  Project Gutenberg has the book too (ebook 35), but in other bytes: with
+its own notice before and after the book, and a checksum that nothing here was tested with.  So
+`TIME_MACHINE` has the textbook's address only.
 """
 
 from __future__ import annotations

@@ -29,6 +29,14 @@ def parallel_from_1000(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("optim.loop.PARALLEL_FROM", 1000)
 
 
+@pytest.fixture
+def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache folder of the test's own, and no $MINIGRAD_DATA."""
+    monkeypatch.delenv("MINIGRAD_DATA", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "minigrad"
+
+
 @pytest.fixture(scope="session")
 def real_airfoil() -> Path:
     """The real airfoil file, where $MINIGRAD_DATA or the user's cache has it."""

@@ -16,15 +16,9 @@ from datasets import DataError, airfoil, airfoil_stand_in, minibatches
 from datasets.__main__ import main
 from datasets.airfoil import AIRFOIL, CORRELATIONS
 
+pytestmark = pytest.mark.usefixtures("nowhere")
+
 CONTENT = b"800\t0\t0.3048\t71.3\t0.00266337\t126.201\r\n" * 1503
-
-
-@pytest.fixture(autouse=True)
-def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache folder of the test's own, and no $MINIGRAD_DATA."""
-    monkeypatch.delenv("MINIGRAD_DATA", raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return tmp_path / "cache" / "minigrad"
 
 
 # The real file
@@ -77,9 +71,7 @@ def test_error_missing_path(tmp_path: Path) -> None:
             airfoil(path)
 
 
-def test_error_environment_names_no_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_error_environment_names_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MINIGRAD_DATA", str(tmp_path / "misspelt"))
     with pytest.raises(FileNotFoundError, match="MINIGRAD_DATA is set to"):
         airfoil()
@@ -171,7 +163,7 @@ class Server(BaseHTTPRequestHandler):
 @pytest.fixture
 def server() -> Iterator[str]:
     httpd = HTTPServer(("127.0.0.1", 0), Server)
-    thread = threading.Thread(target=httpd.serve_forever, daemon=True)
+    thread = threading.Thread(target=httpd.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{httpd.server_port}"
     httpd.shutdown()
@@ -262,11 +254,80 @@ def test_fetch_of_a_file_that_is_here_downloads_nothing(
 def test_fetch_replaces_a_file_with_another_checksum(
     server: str, nowhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(datasets.SOURCES, "airfoil", source(server, "whole"))
+    monkeypatch.setitem(datasets.SOURCES, "airfoil", (source(server, "whole"),))
     nowhere.mkdir(parents=True)
     (nowhere / AIRFOIL.filename).write_bytes(b"an older one")
     assert main(["fetch", "airfoil"]) == 0
     assert (nowhere / AIRFOIL.filename).read_bytes() == CONTENT
+
+
+def test_list_shows_every_data_set_and_what_to_do_without_its_files(
+    capsys: pytest.CaptureFixture[str], nowhere: Path
+) -> None:
+    assert main(["list"]) == 0
+    out = capsys.readouterr().out
+    for name in ("airfoil", "time_machine", "mnist", "fashion_mnist", "glyphs"):
+        assert f"\n{name}: " in f"\n{out}"
+    assert out.count("the stand-in is used") == 2
+    assert out.count("datasets.glyphs has digits that need no file") == 2
+    assert out.count("python -m datasets fetch ") == 4
+
+
+def test_list_names_the_missing_ones_of_several_files(
+    capsys: pytest.CaptureFixture[str], nowhere: Path
+) -> None:
+    (nowhere / "mnist").mkdir(parents=True)
+    (nowhere / "mnist" / "train-images-idx3-ubyte.gz").write_bytes(b"damaged")
+    (nowhere / "mnist" / "train-labels.idx1-ubyte").write_bytes(b"another's copy")
+    assert main(["list"]) == 0
+    out = capsys.readouterr().out
+    assert f"{nowhere / 'mnist' / 'train-images-idx3-ubyte.gz'} (wrong checksum" in out
+    assert f"{nowhere / 'mnist' / 'train-labels.idx1-ubyte'} (unpacked" in out
+    missing = "mnist/t10k-images-idx3-ubyte.gz, mnist/t10k-labels-idx1-ubyte.gz"
+    assert f"not here ({missing}): datasets.glyphs" in out
+
+
+def image_files(server: str, *paths: str) -> tuple[datasets.Source, ...]:
+    """MNIST's four files as published by the server, each at its path."""
+    return tuple(
+        replace(file, sha256=hashlib.sha256(CONTENT).hexdigest(), urls=(f"{server}/{path}",))
+        for file, path in zip(datasets.SOURCES["mnist"], paths, strict=True)
+    )
+
+
+def test_fetch_of_several_files_gets_those_that_are_not_here(
+    server: str,
+    nowhere: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setitem(
+        datasets.SOURCES, "mnist", image_files(server, "whole", "whole", "missing", "whole")
+    )
+    assert main(["fetch", "mnist"]) == 1
+    expected = "mnist/t10k-images-idx3-ubyte.gz could not be downloaded, nothing was written"
+    assert expected in capsys.readouterr().err
+    assert {place.name for place in (nowhere / "mnist").iterdir()} == {
+        "train-images-idx3-ubyte.gz",
+        "train-labels-idx1-ubyte.gz",
+    }
+    monkeypatch.setitem(
+        datasets.SOURCES, "mnist", image_files(server, "missing", "missing", "whole", "whole")
+    )
+    assert main(["fetch", "mnist"]) == 0
+    assert capsys.readouterr().out.count("already here") == 2
+    assert len(list((nowhere / "mnist").iterdir())) == 4
+
+
+def test_every_published_file_has_its_own_place_and_checksum() -> None:
+    files = [file for files in datasets.SOURCES.values() for file in files]
+    assert len(files) == 10
+    assert len({file.filename for file in files}) == 10
+    assert len({file.sha256 for file in files}) == 10
+    for file in files:
+        assert len(bytes.fromhex(file.sha256)) == 32
+        name = Path(file.filename).name
+        assert file.name == "airfoil" or all(url.endswith(f"/{name}") for url in file.urls)
 
 
 def test_ctrl_c_while_fetching_ends_with_status_130(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -281,7 +342,7 @@ def test_a_failed_fetch_ends_with_status_1_and_a_message(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     unreachable = replace(AIRFOIL, urls=("http://127.0.0.1:9/x",))
-    monkeypatch.setitem(datasets.SOURCES, "airfoil", unreachable)
+    monkeypatch.setitem(datasets.SOURCES, "airfoil", (unreachable,))
     assert main(["fetch", "airfoil"]) == 1
     assert "error: airfoil could not be downloaded" in capsys.readouterr().err
 
