@@ -22,6 +22,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from datasets.time_machine import VOCABULARY, Text, decode, time_machine
+from experiments.final_loss import final_loss, final_steps, is_at_edge, smoothed
 from experiments.lineup import LABELS, line
 from experiments.question import Question, Setting, Verdict, ask
 from experiments.trainings.characters import (
@@ -71,7 +72,6 @@ Array = npt.NDArray[np.float64]
 SEED = 1
 STEPS, EVERY = 2000, 50
 QUICK_STEPS, QUICK_EVERY = 150, 30
-FINAL = 100
 
 OF_ADAM = (3e-4, 1e-3, 3e-3, 1e-2)
 RATES = {
@@ -164,11 +164,7 @@ class Trained:
     @property
     def final(self) -> float:
         """Mean loss of the last steps."""
-        return float(self.losses[-_last(len(self.losses)) :].mean())
-
-
-def _last(steps: int) -> int:
-    return max(1, min(FINAL, steps // 4))
+        return final_loss(self.losses)
 
 
 @dataclass(frozen=True)
@@ -258,7 +254,7 @@ def _runs(m: Measurement) -> list[str]:
     lines = [
         f"{m.text.source}",
         f"{m.steps:,} steps of {BATCH_SIZE} windows{', a quick preview' if m.quick else ''}, seed "
-        f"{m.seed}; final loss: mean of the last {_last(m.steps)} steps, nats a character;",
+        f"{m.seed}; final loss: mean of the last {final_steps(m.steps)} steps, nats a character;",
         "SGD has momentum 0.9; *: the best of an optimizer's learning rates η; ms: the median step",
         f"{'':12}{'η':>8}{'final loss':>13}{'PyTorch':>10}{'perplexity':>13}{'held out':>11}"
         f"{'ms':>8}",
@@ -369,7 +365,7 @@ def _percent_lower(m: Measurement) -> str:
 def _edge(m: Measurement, name: str) -> str:
     lrs = [run.lr for run in m.runs[name]]
     lr = m.best(name).lr
-    if lr not in (min(lrs), max(lrs)):
+    if not is_at_edge(lr, lrs):
         return ""
     which = "smallest" if lr == min(lrs) else "largest"
     return (
@@ -418,9 +414,9 @@ def draw(m: Measurement) -> Figure:
     _draw_groups(m, axes[2])
     sgd, adam = (m.best(name) for name in COMPARED)
     figure.suptitle(
-        f"TinyLM, {m.steps:,} steps{' (quick)' if m.quick else ''}: Adam ends at a loss of "
-        f"{adam.final:.2f}, SGD with momentum at {sgd.final:.2f} ({_percent_lower(m)}), each at "
-        f"its best learning rate\n{m.text.source.split(',')[0]}; seed {m.seed}"
+        f"TinyLM after {m.steps:,} steps{' (quick)' if m.quick else ''}: Adam's loss is "
+        f"{adam.final:.2f}, that of SGD with momentum {sgd.final:.2f}: {_percent_lower(m)}, each "
+        f"at its best learning rate\n{m.text.source.split(',')[0]}; seed {m.seed}"
     )
     return figure
 
@@ -429,9 +425,8 @@ def _draw_losses(m: Measurement, ax: Axes) -> None:
     width = max(1, min(SMOOTHED, m.steps // 10))
     for name in m.runs:
         run = m.best(name)
-        smooth = np.convolve(run.losses, np.full(width, 1 / width), mode="valid")
-        label = f"{LABELS[name]}, η = {run.lr:g}"
-        ax.plot(np.arange(width, m.steps + 1), smooth, **line(name) | {"label": label}, linewidth=2)
+        style = line(name) | {"label": f"{LABELS[name]}, η = {run.lr:g}"}
+        ax.plot(np.arange(width, m.steps + 1), smoothed(run.losses, width), **style, linewidth=2)
     ax.set(xlabel="step", ylabel=f"training loss (nats), mean of {width} steps")
     ax.set_title("On the way, at the best learning rates", size="medium")
     ax.legend(fontsize="small")
@@ -471,7 +466,7 @@ def _draw_groups(m: Measurement, ax: Axes) -> None:
     sgd, adam = (m.best(name) for name in COMPARED)
     frequent, rare = (m.loss_of(sgd, g)[-1] - m.loss_of(adam, g)[-1] for g in groups.values())
     ax.set_title(
-        f"Adam's advantage: {frequent:+.2f} nats on frequent ones, {rare:+.2f} on rare",
+        f"Adam's advantage: {frequent:+.2f} nats on frequent\ncharacters, {rare:+.2f} on rare ones",
         size="medium",
     )
     ax.grid(alpha=0.3)
