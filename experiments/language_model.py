@@ -255,8 +255,8 @@ def _runs(m: Measurement) -> list[str]:
         m.text.source,
         f"{m.steps:,} steps of {BATCH_SIZE} windows{', a quick preview' if m.quick else ''}; seed "
         f"{m.seed}; SGD has momentum 0.9",
-        f"final loss: mean of the last {final_steps(m.steps)} steps, nats a character, the "
-        "best one's marked *; ms: the median step",
+        f"final loss: mean of the last {final_steps(m.steps)} steps, nats a character, *: an "
+        "optimizer's best; ms: median step",
         f"{'':12}{'η':>8}{'final loss':>13}{'PyTorch':>10}{'perplexity':>13}{'held out':>11}"
         f"{'ms':>8}",
     ]
