@@ -17,7 +17,7 @@ from experiments.terminal import accept_any_encoding
 
 SECTION = ("adam", "yogi")
 OF_EVERY_OPTIMIZER = ("learning_rate_sensitivity", "paths", "claims")
-CHOOSING_OPTIMIZERS = (*OF_EVERY_OPTIMIZER, "language_model")
+CHOOSING_OPTIMIZERS = (*OF_EVERY_OPTIMIZER, "language_model", "cnn")
 WITH_FIGURE = (*SECTION, *QUESTIONS, *TRAININGS, "claims", "schedules")
 EXPERIMENTS = {
     "adam": "the section's Adam, from scratch and concise, on the airfoil data",
