@@ -22,6 +22,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from datasets.time_machine import VOCABULARY, Text, decode, time_machine
+from experiments.final_loss import final_loss, final_steps, is_at_edge, smoothed
 from experiments.lineup import LABELS, line
 from experiments.question import Question, Setting, Verdict, ask
 from experiments.trainings.characters import (
@@ -61,15 +62,16 @@ Array = npt.NDArray[np.float64]
 # has diverged.
 #
 # The rates are centered where each optimizer is usually run.  Lion's steps have the length η in
-# every coordinate, Adam's are mostly shorter, so Lion's rates are ten times smaller.  Yogi's
-# default ε, 0.001, is as large as √s is here or larger: its steps are shorter than Adam's, and its
-# rates ten times larger.
+# every coordinate, Adam's are mostly shorter, so Lion's rates are three times smaller.  Yogi's
+# default ε, 0.001, is larger than nine in ten gradients are here: its steps are shorter than
+# Adam's, and its rates three times larger.
+#
+# The quick version leaves out each optimizer's smallest rate, with which few steps lead nowhere.
 
 # %% Its size
 SEED = 1
 STEPS, EVERY = 2000, 50
-QUICK_STEPS, QUICK_EVERY = 120, 30
-FINAL = 100
+QUICK_STEPS, QUICK_EVERY = 150, 30
 
 OF_ADAM = (3e-4, 1e-3, 3e-3, 1e-2)
 RATES = {
@@ -79,8 +81,8 @@ RATES = {
     "amsgrad": OF_ADAM,
     "nadam": OF_ADAM,
     "radam": OF_ADAM,
-    "yogi": (3e-3, 1e-2, 3e-2, 1e-1),
-    "lion": (3e-5, 1e-4, 3e-4, 1e-3),
+    "yogi": (1e-3, 3e-3, 1e-2, 3e-2),
+    "lion": (1e-4, 3e-4, 1e-3, 3e-3),
 }
 HYPERPARAMETERS = {"sgd": {"momentum": 0.9}}  # that are not the defaults
 COMPARED = ("sgd", "adam")  # the verdicts need them
@@ -146,7 +148,7 @@ class Trained:
     training, held_out : arrays of shape (evaluations, 28)
         The sum of the losses of each character, on the windows that were set aside.
     sample : str
-        The prompt, and what the model writes after it.
+        The prompt, and what the model writes after it; empty if it has diverged.
     """
 
     optimizer: str
@@ -162,11 +164,7 @@ class Trained:
     @property
     def final(self) -> float:
         """Mean loss of the last steps."""
-        return float(self.losses[-_last(len(self.losses)) :].mean())
-
-
-def _last(steps: int) -> int:
-    return max(1, min(FINAL, steps // 4))
+        return final_loss(self.losses)
 
 
 @dataclass(frozen=True)
@@ -215,7 +213,7 @@ def measure(setting: Setting) -> Measurement:
         {"optimizer": name, "lr": lr, "steps": steps, "seed": setting.seed,
          "every": QUICK_EVERY if setting.reduced else EVERY, **HYPERPARAMETERS.get(name, {})}
         for name in optimizers
-        for lr in RATES[name]
+        for lr in RATES[name][1 if setting.reduced else 0 :]
     ]  # fmt: skip
     name, _, _ = text.source.partition(",")  # wherever its file is, the runs are the same
     results = one_by_one(
@@ -234,7 +232,7 @@ def _trained(run: dict[str, Any], result: dict[str, Any]) -> Trained:
     return Trained(
         run["optimizer"], run["lr"], np.array(result["losses"]), result["diverged"],
         result["milliseconds"], np.array(result["evaluated"]), np.array(result["training"]),
-        np.array(result["held_out"]), decode(result["sample"]),
+        np.array(result["held_out"]), decode(np.array(result["sample"], dtype=np.int64)),
     )  # fmt: skip
 
 
@@ -256,7 +254,7 @@ def _runs(m: Measurement) -> list[str]:
     lines = [
         f"{m.text.source}",
         f"{m.steps:,} steps of {BATCH_SIZE} windows{', a quick preview' if m.quick else ''}, seed "
-        f"{m.seed}; final loss: mean of the last {_last(m.steps)} steps, nats a character;",
+        f"{m.seed}; final loss: mean of the last {final_steps(m.steps)} steps, nats a character;",
         "SGD has momentum 0.9; *: the best of an optimizer's learning rates η; ms: the median step",
         f"{'':12}{'η':>8}{'final loss':>13}{'PyTorch':>10}{'perplexity':>13}{'held out':>11}"
         f"{'ms':>8}",
@@ -340,7 +338,7 @@ def _judge_default(m: Measurement) -> Verdict:
     sgd, adam = (m.best(name) for name in COMPARED)
     lower = np.isfinite(adam.final) and adam.final < sgd.final
     others = [m.best(name) for name in m.runs if name not in COMPARED]
-    remark = [f"{m.steps:,} steps only, a preview."] if m.quick else []
+    remark = [f"{m.steps:,} steps and fewer rates, a preview."] if m.quick else []
     remark += [_edge(m, name) for name in COMPARED]
     remark += [
         f"{LABELS[run.optimizer]}, tuned alike, ends at {run.final:.3f} (η = {run.lr:g})."
@@ -367,10 +365,13 @@ def _percent_lower(m: Measurement) -> str:
 def _edge(m: Measurement, name: str) -> str:
     lrs = [run.lr for run in m.runs[name]]
     lr = m.best(name).lr
-    if lr not in (min(lrs), max(lrs)):
+    if not is_at_edge(lr, lrs):
         return ""
     which = "smallest" if lr == min(lrs) else "largest"
-    return f"{LABELS[name]}'s best η is the {which} of its four: there may be a better one beyond."
+    return (
+        f"{LABELS[name]}'s best η is the {which} of its {len(lrs)}: there may be a better one "
+        "beyond."
+    )
 
 
 def _judge_rare(m: Measurement) -> Verdict:
@@ -413,9 +414,9 @@ def draw(m: Measurement) -> Figure:
     _draw_groups(m, axes[2])
     sgd, adam = (m.best(name) for name in COMPARED)
     figure.suptitle(
-        f"TinyLM, {m.steps:,} steps{' (quick)' if m.quick else ''}: Adam ends at a loss of "
-        f"{adam.final:.2f}, SGD with momentum at {sgd.final:.2f} ({_percent_lower(m)}), each at "
-        f"its best learning rate\n{m.text.source.split(',')[0]}; seed {m.seed}"
+        f"TinyLM after {m.steps:,} steps{' (quick)' if m.quick else ''}: Adam's loss is "
+        f"{adam.final:.2f}, that of SGD with momentum {sgd.final:.2f}: {_percent_lower(m)}, each "
+        f"at its best learning rate\n{m.text.source.split(',')[0]}; seed {m.seed}"
     )
     return figure
 
@@ -424,46 +425,50 @@ def _draw_losses(m: Measurement, ax: Axes) -> None:
     width = max(1, min(SMOOTHED, m.steps // 10))
     for name in m.runs:
         run = m.best(name)
-        smooth = np.convolve(run.losses, np.full(width, 1 / width), mode="valid")
-        label = f"{LABELS[name]}, η = {run.lr:g}"
-        ax.plot(np.arange(width, m.steps + 1), smooth, **line(name) | {"label": label}, linewidth=2)
-    ax.set(xlabel="step", ylabel=f"training loss (nats), mean of the last {width} steps")
-    ax.set_title("Each optimizer at its best learning rate", size="medium")
+        style = line(name) | {"label": f"{LABELS[name]}, η = {run.lr:g}"}
+        ax.plot(np.arange(width, m.steps + 1), smoothed(run.losses, width), **style, linewidth=2)
+    ax.set(xlabel="step", ylabel=f"training loss (nats), mean of {width} steps")
+    ax.set_title("On the way, at the best learning rates", size="medium")
     ax.legend(fontsize="small")
     ax.grid(alpha=0.3)
 
 
 def _draw_rates(m: Measurement, ax: Axes) -> None:
     finals = [run.final for runs in m.runs.values() for run in runs if not run.diverged]
-    top = max(finals, default=1.0)
+    top = max(finals, default=1.0) + 0.15 * np.ptp(finals or [1.0])
     for name, runs in m.runs.items():
         ended = [run for run in runs if not run.diverged]
         style = line(name, marker=True)
         ax.plot([run.lr for run in ended], [run.final for run in ended], **style, linewidth=1.5)
         for run in runs:
             if run.diverged:
-                ax.plot(run.lr, 1.05 * top, marker="x", color=style["color"], markersize=9)
-                ax.annotate("diverged", (run.lr, 1.05 * top), (0, 6), ha="center", size=8,
+                ax.plot(run.lr, top, marker="^", color=style["color"], markerfacecolor="white")
+                ax.annotate("diverged", (run.lr, top), (0, -12), ha="center", size=8,
                             textcoords="offset points")  # fmt: skip
     ax.set(xscale="log", xlabel="learning rate η", ylabel="final loss (nats)")
-    ax.set_title("Four learning rates each", size="medium")
+    ax.set_title("At the end, at each learning rate", size="medium")
+    ax.margins(x=0.1)
     ax.legend(fontsize="small")
     ax.grid(alpha=0.3)
 
 
 def _draw_groups(m: Measurement, ax: Axes) -> None:
+    groups = dict(zip(("frequent", "rare"), frequent_and_rare(m.text), strict=True))
     for name in COMPARED:
         run = m.best(name)
-        for label, group, width in zip(
-            ("frequent", "rare"), frequent_and_rare(m.text), (1.2, 2.6), strict=True
-        ):
+        for label, width in (("frequent", 1.2), ("rare", 2.8)):
             style = line(name) | {"label": f"{LABELS[name]}, {label}"}
-            ax.plot(run.evaluated, m.loss_of(run, group), **style, linewidth=width)
-    frequent, rare = frequent_and_rare(m.text)
-    ax.set(xlabel="step", ylabel="loss of these characters (nats), training windows")
-    groups = f"frequent (thin): {_shown(frequent)}\nrare (thick): {_shown(rare)}"
-    ax.set_title(groups, size="medium")
-    ax.legend(fontsize="small")
+            ax.plot(run.evaluated, m.loss_of(run, groups[label]), **style, linewidth=width)
+    ax.set(xlabel="step", ylabel="mean loss of these characters (nats)")
+    shown = "\n".join(f"{label}: {_shown(group)}" for label, group in groups.items())
+    ax.legend(title=shown, fontsize="small", title_fontsize="small", loc="upper right")
+    ax.set_ylim(top=1.35 * ax.get_ylim()[1])  # room for the legend
+    sgd, adam = (m.best(name) for name in COMPARED)
+    frequent, rare = (m.loss_of(sgd, g)[-1] - m.loss_of(adam, g)[-1] for g in groups.values())
+    ax.set_title(
+        f"Adam's advantage: {frequent:+.2f} nats on frequent\ncharacters, {rare:+.2f} on rare ones",
+        size="medium",
+    )
     ax.grid(alpha=0.3)
 
 

@@ -11,6 +11,7 @@ import pytest
 from datasets.time_machine import TRAINING_WINDOWS, VOCABULARY, Text, decode, encode, time_machine
 from experiments import language_model as script
 from experiments.__main__ import main
+from experiments.final_loss import final_steps
 from experiments.language_model import Measurement, Trained
 from experiments.question import Setting
 from experiments.trainings import characters
@@ -41,7 +42,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_protocol_is_the_one_that_was_recorded_with_pytorch() -> None:
     assert PROTOCOL == (64, 65, 100_000)
-    assert (script.STEPS, script.SEED, script.FINAL) == (2000, 1, 100)
+    assert (script.STEPS, script.SEED, final_steps(script.STEPS)) == (2000, 1, 100)
     for name in script.COMPARED:
         assert script.RATES[name] == tuple(script.PYTORCH[name])
     for rates in script.RATES.values():
@@ -207,7 +208,7 @@ def test_rare_characters_explain_it_if_the_advantage_is_larger_there(
 def test_a_best_rate_at_the_edge_of_its_grid_is_named(stand_in: Text) -> None:
     inside = {1e-3: 1.2, 3e-3: 1.0, 1e-2: 1.4}
     remark = script.judge(made_up(stand_in, {0.1: 2.0, 0.3: 1.9, 1.0: 1.8}, inside))[0].remark
-    assert "SGD's best η is the largest of its four" in remark
+    assert "SGD's best η is the largest of its 3" in remark
     assert "Adam's best η" not in remark
 
 
@@ -234,9 +235,8 @@ def test_pytorchs_numbers_stand_beside_the_full_protocol_only(
 def test_the_title_is_made_from_the_numbers(stand_in: Text) -> None:
     m = made_up(stand_in, {0.1: 1.0}, {1e-3: 2.0})
     figure = script.draw(m)
-    assert "Adam ends at a loss of 2.12, SGD with momentum at 1.12 (89.0% higher)" in (
-        figure.get_suptitle()
-    )
+    finding = "Adam's loss is 2.12, that of SGD with momentum 1.12: 89.0% higher"
+    assert finding in figure.get_suptitle()
     plt.close(figure)
 
 
@@ -247,26 +247,28 @@ def test_all_of_it_and_a_second_command_that_finds_it_done(
     tmp_path: Path, small: None, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(script, "RATES", {"sgd": (0.3,), "adam": (1e-3, 1e-2), "yogi": (0.1,)})
+    rates = {"sgd": (1e30, 0.3), "adam": (1e-3, 1e-2), "yogi": (0.1,)}
+    monkeypatch.setattr(script, "RATES", rates)
     options = ["language_model", "--data", "stand-in", "--out", str(tmp_path), "--seed", "2"]
     assert main([*options, "--steps", "3", "--optimizers", "yogi"]) == 0
     printed = capsys.readouterr().out
     assert "3 steps of 64 windows, seed 2" in printed
     assert "stand-in" in printed
-    assert "yogi, lr=0.1 (4 of 4): " in printed
+    assert "yogi, lr=0.1 (5 of 5): " in printed
+    assert "1e+30   diverged at step 2" in printed
     assert (tmp_path / "language_model.png").is_file()
     assert (tmp_path / "checkpoints/language_model/adam,lr=0.01,seed=2,every=50/3.npz").is_file()
     table = printed[printed.index("stand-in") :]
     assert main([*options, "--steps", "3", "--optimizers", "yogi"]) == 0
     again = capsys.readouterr().out
-    assert again.count("kept from earlier") == 4
+    assert again.count("kept from earlier") == 5
     assert again[again.index("stand-in") :] == table
     monkeypatch.setattr(script, "QUICK_STEPS", 2)
     assert main([*options, "--quick"]) == 0  # beside the longer ones
     printed = capsys.readouterr().out
     assert "2 steps of 64 windows, a quick preview" in printed
-    assert "2 steps only, a preview." in printed
-    assert len(list(tmp_path.glob("checkpoints/language_model/*/*.npz"))) == 4
+    assert "2 steps and fewer rates, a preview." in printed
+    assert len(list(tmp_path.glob("checkpoints/language_model/*/*.npz"))) == 5
 
 
 def test_ctrl_c_ends_with_status_130_and_where_it_stands(

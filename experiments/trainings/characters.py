@@ -72,8 +72,8 @@ def train_on_text(
     dict
         The step's ``losses``; the step at which it ``diverged``, or 0; the median step's
         ``milliseconds``; what was ``evaluated`` after which steps: the sum of the losses of each
-        character of the vocabulary, ``training`` and ``held_out``; and ``sample``, the characters
-        that it writes after the prompt.
+        character of the vocabulary, ``training`` and ``held_out``; and ``sample``, the prompt
+        and the characters that it writes after it, none if it has diverged.
     """
     model, rule, batches = start_on_text(
         text, optimizer=optimizer, lr=lr, seed=seed, **hyperparameters
@@ -86,8 +86,10 @@ def train_on_text(
             "held_out": losses_by_character(model, *held_out),
         },
     )  # fmt: skip
-    with one_blas_thread():
-        sample = write_on(model, encode(PROMPT), SAMPLED, np.random.default_rng(seed))
+    sample = encode("")
+    if history.diverged is None:
+        with one_blas_thread():
+            sample = write_on(model, encode(PROMPT), SAMPLED, np.random.default_rng(seed))
     return {
         "losses": history.losses,
         "diverged": history.diverged or 0,
