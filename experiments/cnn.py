@@ -48,7 +48,9 @@ Array = npt.NDArray[np.float64]
 # SGD has momentum 0.9, all other hyperparameters are the defaults; the learning rate is constant.
 # There are four rates for each optimizer, a factor of about 3 apart, and the best of them counts:
 # the one with the lowest *final loss*, the mean over the last 100 of 1,000 steps (over the last
-# quarter, if there are fewer than 400), and over the seeds.  No test image has a say in that.
+# quarter, if there are fewer than 400), and over the seeds.  No test image has a say in that.  The
+# grids lie where this network is trained best: lower for SGD than in the language model, higher
+# for Adam.  The quick version leaves out each optimizer's smallest rate.
 #
 # Two things are added, since on images it is the test that matters:
 #
@@ -72,8 +74,8 @@ RATES = {
     "amsgrad": OF_ADAM,
     "nadam": OF_ADAM,
     "radam": OF_ADAM,
-    "yogi": (1e-3, 3e-3, 1e-2, 3e-2),
-    "lion": (3e-5, 1e-4, 3e-4, 1e-3),
+    "yogi": OF_ADAM,
+    "lion": (1e-4, 3e-4, 1e-3, 3e-3),
 }
 HYPERPARAMETERS = {"sgd": {"momentum": 0.9}}  # that are not the defaults
 COMPARED = ("sgd", "adam")  # the verdicts need them
@@ -170,7 +172,7 @@ def measure(setting: Setting) -> Measurement:
         {"optimizer": name, "lr": lr, "steps": steps, "seed": seed,
          "every": EVERY, **HYPERPARAMETERS.get(name, {})}
         for name in optimizers
-        for lr in RATES[name]
+        for lr in RATES[name][1 if quick else 0 :]
         for seed in seeds
     ]  # fmt: skip
     results = one_by_one(
@@ -300,7 +302,7 @@ def judge(m: Measurement) -> list[Verdict]:
         _all_remarks(m),
         "Where images are few, there is one: experiments.generalization_gap trains on 500, here "
         f"there are {len(m.data.train.X):,}.",
-        f"Each tuned: over its four rates SGD's accuracy is {_span(m, 'sgd')}, Adam's "
+        f"Each tuned: over all its rates SGD's accuracy is {_span(m, 'sgd')}, Adam's "
         f"{_span(m, 'adam')}.",
     )
     return [
@@ -319,13 +321,14 @@ def _is_ahead(mean: float, error: float) -> Kind:
 
 
 def _all_remarks(m: Measurement) -> str:
-    remarks = [f"{m.steps:,} steps only, a preview."] if m.quick else []
+    remarks = [f"{m.steps:,} steps and fewer rates, a preview."] if m.quick else []
     for name in COMPARED:
-        run = m.best(name)
-        if is_at_edge(run.lr, RATES[name]):
+        lr, lrs = m.best(name).lr, [run.lr for run in m.runs[name]]
+        if is_at_edge(lr, lrs):
+            which = "smallest" if lr == min(lrs) else "largest"
             remarks.append(
-                f"{LABELS[name]}'s best η, {run.lr:g}, is at an end of its four: there may be a "
-                "better one beyond."
+                f"{LABELS[name]}'s best η is the {which} of its {len(lrs)}: there may be a better "
+                "one beyond."
             )
     remarks += [
         f"{LABELS[name]}, tuned alike, comes to {m.best(name).test.mean():.2%} (η = "
@@ -382,7 +385,7 @@ def _draw_losses(m: Measurement, ax: Axes) -> None:
         mean = smoothed(run.losses.mean(axis=0), width)
         ax.plot(np.arange(width, m.steps + 1), mean, **line(name) | {"label": label}, linewidth=2)
     ax.set(yscale="log", xlabel="step", ylabel=f"training loss (nats), mean of {width} steps")
-    ax.set_title("Each optimizer at its best learning rate", size="medium")
+    ax.set_title("On the way, at the best learning rates", size="medium")
     ax.legend(fontsize="small")
     ax.grid(alpha=0.3)
 
@@ -409,7 +412,7 @@ def _draw_rates(m: Measurement, ax: Axes) -> None:
                     **line(name, marker=True), linewidth=1.5, elinewidth=1)  # fmt: skip
     ax.set(xscale="log", xlabel="learning rate η")
     _of_test_error(ax)
-    ax.set_title("Four learning rates each", size="medium")
+    ax.set_title("At the end, at each learning rate", size="medium")
     ax.legend(fontsize="small")
     ax.grid(alpha=0.3)
 

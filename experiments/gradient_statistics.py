@@ -22,10 +22,10 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from tqdm import tqdm
 
 from datasets import MinibatchStream
 from datasets.time_machine import VOCABULARY, Text, time_machine
+from experiments.gradient_noise import gradients, noise_norms, signal_share
 from experiments.lineup import BLACK, BLUE, GREEN, VERMILION
 from experiments.question import Question, Setting, Verdict, ask
 from experiments.tails import MULTIPLES, Tails, kurtosis, kurtosis_error, standardized, tails
@@ -35,13 +35,11 @@ from experiments.trainings.characters import (
     train_on_text,
     training_characters,
 )
-from experiments.trainings.resumable import PARTS, History, checkpoints_of
+from experiments.trainings.resumable import History, checkpoints_of
 from experiments.trainings.tiny_lm import TinyLM
-from minigrad import DataParallel
 from optim import Optimizer
 
 Array = npt.NDArray[np.float64]
-Gradients = npt.NDArray[np.float32]
 
 # %% [markdown]
 # ## The measurement
@@ -180,41 +178,6 @@ def momentum_rate(scale: Any) -> Any:
 def half_normal(x: Array) -> Array:
     """Return the probability that a standard normal number is at most x from 0."""
     return np.asarray(np.vectorize(erf)(x / np.sqrt(2)), np.float64)
-
-
-# %% What further gradients say
-def signal_share(g: Gradients) -> float:
-    """Return |E g|²/E|g|², estimated without bias from gradients of shape (batches, coordinates).
-
-    Examples
-    --------
-    >>> signal_share(np.full((10, 3), 2.0, np.float32))
-    1.0
-    """
-    mean = g.mean(axis=0, dtype=np.float64)
-    noise = float(g.var(axis=0, ddof=1, dtype=np.float64).sum())
-    signal = float(mean @ mean) - noise / len(g)
-    return signal / (signal + noise)
-
-
-def noise_norms(g: Gradients) -> Array:
-    """Return the norm of each row's difference from the mean of all the others."""
-    n = len(g)
-    others = n / (n - 1)  # g - (sum - g)/(n-1) is n/(n-1) times g - sum/n
-    return others * np.linalg.norm(g - g.mean(axis=0), axis=1).astype(np.float64)
-
-
-def gradients(model: TinyLM, batches: MinibatchStream, count: int, description: str) -> Gradients:
-    """Return the gradients of batches, one a row; the parameters stay as they are."""
-    accumulate = DataParallel(model.loss, parts=PARTS)
-    parameters = list(model.parameters())
-    rows = np.empty((count, sum(p.size for p in parameters)), np.float32)
-    for row in tqdm(rows, desc=description, unit="batch", leave=False, disable=None):
-        for p in parameters:
-            p.grad = None
-        accumulate(*next(batches))
-        np.concatenate([p.grad.ravel() for p in parameters], out=row)
-    return rows
 
 
 # %% The measurement
@@ -358,7 +321,7 @@ def look(
     )
 
 
-def row_kurtosis(g: Gradients) -> float:
+def row_kurtosis(g: npt.NDArray[np.float32]) -> float:
     """Return the median kurtosis of a row's coordinates; NaN where none of them varies."""
     own = standardized(g)
     return float(np.median(kurtosis(own, axis=0))) if own.size else float("nan")

@@ -12,6 +12,7 @@ import pytest
 from datasets import MinibatchStream, airfoil_stand_in
 from datasets.time_machine import encode, time_machine, windows
 from experiments import gradient_statistics as script
+from experiments.gradient_noise import gradients, noise_norms, signal_share
 from experiments.gradient_statistics import KINDS, Measurement, Moments
 from experiments.question import Setting
 from experiments.tails import MULTIPLES, Tails
@@ -84,13 +85,13 @@ def test_sgd_with_momentum_at_the_rate_of_a_coordinate_makes_adams_step() -> Non
 def test_the_signals_share_is_estimated_without_bias(mean: float, share: float) -> None:
     """A mean of 1 and a variance of 3; from 5 batches a naive estimate would be 0.4 and 0.2."""
     g = np.random.default_rng(0).normal(mean, np.sqrt(3), (5, 40_000)).astype(np.float32)
-    assert script.signal_share(g) == pytest.approx(share, abs=0.02)
+    assert signal_share(g) == pytest.approx(share, abs=0.02)
 
 
 def test_the_norm_of_the_noise_is_the_distance_from_the_mean_of_the_others() -> None:
     g = np.random.default_rng(0).normal(5, 1, (6, 20)).astype(np.float32)
     expected = [np.linalg.norm(g[i] - np.delete(g, i, axis=0).mean(axis=0)) for i in range(6)]
-    np.testing.assert_allclose(script.noise_norms(g), expected, rtol=1e-5)
+    np.testing.assert_allclose(noise_norms(g), expected, rtol=1e-5)
 
 
 def test_decades_lie_between_the_5_and_the_95_percent_quantile() -> None:
@@ -193,7 +194,7 @@ def test_gradients_are_those_of_the_batches_at_fixed_parameters() -> None:
     model = small_model(rng)
     X, y = windows(encode("so it will be convenient to speak of him " * 3))
     stream, twin = (MinibatchStream(X, y, 4, np.random.default_rng(1)) for _ in range(2))
-    rows = script.gradients(model, stream, 3, "batches")
+    rows = gradients(model, stream, 3, "batches")
     for row in rows:
         for p in model.parameters():
             p.grad = None
