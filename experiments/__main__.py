@@ -17,7 +17,7 @@ from experiments.terminal import accept_any_encoding
 
 SECTION = ("adam", "yogi")
 OF_EVERY_OPTIMIZER = ("learning_rate_sensitivity", "paths", "claims")
-CHOOSING_OPTIMIZERS = (*OF_EVERY_OPTIMIZER, "language_model")
+CHOOSING_OPTIMIZERS = (*OF_EVERY_OPTIMIZER, "language_model", "cnn")
 WITH_FIGURE = (*SECTION, *QUESTIONS, *TRAININGS, "claims", "schedules")
 EXPERIMENTS = {
     "adam": "the section's Adam, from scratch and concise, on the airfoil data",
@@ -200,9 +200,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--data",
         metavar="PATH",
-        help="the data file or its folder (the text for language_model, the airfoil file for "
-        "others), or 'stand-in'; by default $MINIGRAD_DATA and the user's cache are searched, and "
-        "the stand-in serves where there is no file",
+        help="the data file or its folder (the text for language_model and gradient_statistics, "
+        "the airfoil file for others), or 'stand-in'; by default $MINIGRAD_DATA and the user's "
+        "cache are searched, and the stand-in serves where there is no file.  For cnn mnist, "
+        "fashion_mnist or a folder with such files; by default digits are drawn",
     )
     parser.add_argument(
         "--out", type=Path, default=RESULTS, metavar="DIR",
@@ -228,7 +229,7 @@ def _parser() -> argparse.ArgumentParser:
     questions.add_argument(
         "--optimizers", metavar="A,B",
         help="only these, and those that a verdict needs, where a question is about every "
-        "optimizer: adam,yogi,sgd; for language_model these too: yogi,lion",
+        "optimizer: adam,yogi,sgd; for language_model and cnn these too: yogi,lion",
     )  # fmt: skip
     trainings = parser.add_argument_group(
         "trainings", f"{', '.join(TRAININGS)}: a checkpoint is written every minute\nand on "

@@ -16,6 +16,7 @@ from experiments.trainings.resumable import Checkpoints, train
 from experiments.trainings.tiny_lm import TinyLM
 from minigrad import no_grad
 from minigrad.functional import log_softmax
+from optim import Optimizer
 
 __all__ = [
     "BATCH_SIZE",
@@ -24,6 +25,7 @@ __all__ = [
     "SAMPLED",
     "evaluation_windows",
     "losses_by_character",
+    "start_on_text",
     "train_on_text",
     "training_characters",
     "write_on",
@@ -73,11 +75,9 @@ def train_on_text(
         character of the vocabulary, ``training`` and ``held_out``; and ``sample``, the prompt
         and the characters that it writes after it, none if it has diverged.
     """
-    rng = np.random.default_rng(seed)
-    model = TinyLM(rng=rng)
-    X, y = (part[:TRAINING_WINDOWS] for part in windows(text.characters, LENGTH))
-    batches = MinibatchStream(X, y, BATCH_SIZE, rng)
-    rule = build(optimizer, model.parameters(), lr=lr, **hyperparameters)
+    model, rule, batches = start_on_text(
+        text, optimizer=optimizer, lr=lr, seed=seed, **hyperparameters
+    )
     training, held_out = evaluation_windows(text)
     history = train(
         model, rule, batches, steps=steps, checkpoints=checkpoints, description=description,
@@ -99,6 +99,17 @@ def train_on_text(
         "held_out": [entry["held_out"] for entry in history.evaluations],
         "sample": sample.tolist(),
     }
+
+
+def start_on_text(
+    text: Text, *, optimizer: str, lr: float, seed: int, **hyperparameters: Any
+) -> tuple[TinyLM, Optimizer, MinibatchStream]:
+    """Return the model, the optimizer and the batches that `train_on_text` starts with."""
+    rng = np.random.default_rng(seed)
+    model = TinyLM(rng=rng)
+    X, y = (part[:TRAINING_WINDOWS] for part in windows(text.characters, LENGTH))
+    batches = MinibatchStream(X, y, BATCH_SIZE, rng)
+    return model, build(optimizer, model.parameters(), lr=lr, **hyperparameters), batches
 
 
 def training_characters(text: Text) -> npt.NDArray[np.int64]:

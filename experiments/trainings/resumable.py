@@ -33,7 +33,7 @@ from experiments.sweep.results_file import ResultsFile, decode, encode, key_of
 from minigrad import Checkpoint, DataParallel, keep_freed_memory
 from optim import Optimizer
 
-__all__ = ["CheckpointError", "Checkpoints", "History", "one_by_one", "train"]
+__all__ = ["CheckpointError", "Checkpoints", "History", "checkpoints_of", "one_by_one", "train"]
 
 PARTS = 2  # of a batch; not the number of cores, on which the gradients' last bits would depend
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
@@ -317,12 +317,10 @@ def one_by_one(
         After Ctrl-C; what is done is kept.
     """
     source, data = source_fingerprint(train), data_fingerprint(train)
-    known_by = {"fingerprint of the source code": source, "fingerprint of the data": data}
-    checkpoints = folder / "checkpoints" / name
     results = []
     with ResultsFile(folder / "runs" / f"{name}.jsonl", fresh=fresh) as file:
         if fresh:
-            for path in checkpoints.glob("*/*.npz"):
+            for path in (folder / "checkpoints" / name).glob("*/*.npz"):
                 path.unlink()
         for i, run in enumerate(runs, 1):
             key = key_of(name, source, data, run)
@@ -331,8 +329,7 @@ def one_by_one(
             if key in file.lines:
                 print(f"{description}: kept from earlier in {file.path} (--fresh runs it again)")
             else:
-                others = {k: v for k, v in run.items() if k != "steps"}
-                kept = Checkpoints(checkpoints / ",".join(_titled(others)), {**known_by, **others})
+                kept = checkpoints_of(train, run, folder=folder, name=name)
                 started = time.perf_counter()
                 result = train(**run, checkpoints=kept, description=description)
                 file.add(key, encode(result))
@@ -341,6 +338,19 @@ def one_by_one(
                     kept.remove()
             results.append(decode(json.loads(file.lines[key])))
     return results
+
+
+def checkpoints_of(
+    train: Callable[..., Any], run: Mapping[str, Any], *, folder: Path, name: str
+) -> Checkpoints:
+    """Return where `one_by_one`, called with the same arguments, keeps the checkpoints of a run."""
+    others = {k: v for k, v in run.items() if k != "steps"}
+    known_by = {
+        "fingerprint of the source code": source_fingerprint(train),
+        "fingerprint of the data": data_fingerprint(train),
+    }
+    place = folder / "checkpoints" / name / ",".join(_titled(others))
+    return Checkpoints(place, {**known_by, **others})
 
 
 def _titled(run: Mapping[str, Any]) -> list[str]:
