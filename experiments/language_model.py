@@ -48,9 +48,9 @@ Array = npt.NDArray[np.float64]
 # ## The text
 #
 # *The Time Machine*, letters and spaces only (`datasets.time_machine`); where its file is absent, a
-# generated text.  The first 100,000 windows of 65 characters are for training.  128 of them, and
-# 128 of those that share no character with them, are set aside to look at: every 50 steps we take
-# the loss on both, by character.
+# generated text.  The first 100,000 windows of 65 characters are for training.  Every 50 steps we
+# take the loss on 128 of them, and on 128 windows of the rest of the text (*held out*), by
+# character; both are evenly spaced and always the same.
 #
 # ## The protocol
 #
@@ -146,7 +146,7 @@ class Trained:
     evaluated : array of shape (evaluations,)
         After which steps the text was looked at.
     training, held_out : arrays of shape (evaluations, 28)
-        The sum of the losses of each character, on the windows that were set aside.
+        The sum of the losses of each character, on windows of either part of the text.
     sample : str
         The prompt, and what the model writes after it; empty if it has diverged.
     """
@@ -194,12 +194,12 @@ class Measurement:
         return min(self.runs[optimizer], key=lambda run: run.final)
 
     def counts(self, part: str = "training") -> Array:
-        """Return how often each character comes next in the windows set aside, shape (28,)."""
+        """Return how often each character comes next in the windows looked at, shape (28,)."""
         windows = dict(zip(("training", "held_out"), evaluation_windows(self.text), strict=True))
         return np.bincount(windows[part][1].ravel(), minlength=len(VOCABULARY)).astype(float)
 
     def loss_of(self, run: Trained, group: list[int]) -> Array:
-        """Return the mean loss of these characters at each evaluation, on training windows."""
+        """Return the mean loss of these characters at each look, on the training windows."""
         return run.training[:, group].sum(axis=1) / self.counts()[group].sum()
 
 
@@ -239,8 +239,8 @@ def _trained(run: dict[str, Any], result: dict[str, Any]) -> Trained:
 # %% [markdown]
 # ## In numbers
 #
-# *Held out* is the loss on text that was not trained on.  PyTorch's numbers are given where they
-# belong: to the full protocol on the real text.
+# *Held out* is the loss on text that was not trained on, after the last step.  PyTorch's numbers
+# stand where they belong: beside the full protocol on the real text.
 
 
 # %% The table
@@ -252,10 +252,11 @@ def table(m: Measurement) -> str:
 def _runs(m: Measurement) -> list[str]:
     comparable = (m.steps, m.seed, m.text.source[:16]) == (STEPS, SEED, "The Time Machine")
     lines = [
-        f"{m.text.source}",
-        f"{m.steps:,} steps of {BATCH_SIZE} windows{', a quick preview' if m.quick else ''}, seed "
-        f"{m.seed}; final loss: mean of the last {final_steps(m.steps)} steps, nats a character;",
-        "SGD has momentum 0.9; *: the best of an optimizer's learning rates η; ms: the median step",
+        m.text.source,
+        f"{m.steps:,} steps of {BATCH_SIZE} windows{', a quick preview' if m.quick else ''}; seed "
+        f"{m.seed}; SGD has momentum 0.9",
+        f"final loss: mean of the last {final_steps(m.steps)} steps, nats a character, *: an "
+        "optimizer's best; ms: median step",
         f"{'':12}{'η':>8}{'final loss':>13}{'PyTorch':>10}{'perplexity':>13}{'held out':>11}"
         f"{'ms':>8}",
     ]
@@ -283,8 +284,7 @@ def _characters(m: Measurement) -> list[str]:
     if sgd.diverged or adam.diverged:
         return ["the loss of single characters: none, where every learning rate diverges"]
     lines = [
-        "final loss of the characters that come next, on training windows set aside, of the best "
-        "runs:",
+        "the best runs' loss on characters that come next, after the last step, training windows:",
         f"{'':34}{'share':>7}{'SGD':>9}{'Adam':>9}{'difference':>13}",
     ]
     for label, group in (("frequent", frequent), ("rare", rare)):
@@ -322,8 +322,8 @@ def _samples(m: Measurement) -> list[str]:
 #    that of SGD with momentum; in part if it is lower, but by less; and fails otherwise.
 # 2. *Because of what is rare*: Adam's advantage is the loss under SGD minus that under Adam.  The
 #    claim holds if it is larger on the rare characters than on the frequent ones, in nats and also
-#    as a part of SGD's loss, which is the larger one on rare characters; in part if in nats only;
-#    and fails otherwise, also if there is no advantage on the rare ones.
+#    as a part of SGD's loss; in part if in nats only, since the loss on rare characters is larger
+#    from the beginning; and fails otherwise, also if there is no advantage on the rare ones.
 #
 # A best rate at the edge of its grid is named: beyond it there may be a better one.
 

@@ -252,7 +252,7 @@ def test_all_of_it_and_a_second_command_that_finds_it_done(
     options = ["language_model", "--data", "stand-in", "--out", str(tmp_path), "--seed", "2"]
     assert main([*options, "--steps", "3", "--optimizers", "yogi"]) == 0
     printed = capsys.readouterr().out
-    assert "3 steps of 64 windows, seed 2" in printed
+    assert "3 steps of 64 windows; seed 2" in printed
     assert "stand-in" in printed
     assert "yogi, lr=0.1 (5 of 5): " in printed
     assert "1e+30   diverged at step 2" in printed

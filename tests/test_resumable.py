@@ -303,3 +303,14 @@ def test_results_of_other_source_code_do_not_count(
     monkeypatch.setattr(resumable, "source_fingerprint", lambda train: "09bc")
     one_by_one(count_to, RUNS, folder=tmp_path, name="counts")
     assert [start for start, _ in CALLS] == [0, 10, 0, 10]
+
+
+def test_source_code_that_is_edited_meanwhile_is_not_what_the_checkpoints_are_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    versions = iter(["6f1e", "09bc", "09bc", "09bc"])
+    monkeypatch.setattr(resumable, "source_fingerprint", lambda train: next(versions))
+    one_by_one(count_to, RUNS, folder=tmp_path, name="counts")
+    kept = [path.read_text() for path in tmp_path.glob("checkpoints/counts/*/3.npz")]
+    assert len(kept) == 2
+    assert all("6f1e" in text for text in kept)

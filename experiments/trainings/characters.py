@@ -167,6 +167,7 @@ def write_on(
 
     Examples
     --------
+    >>> from datasets.time_machine import decode
     >>> model = TinyLM(width=8, rng=np.random.default_rng(0))
     >>> decode(write_on(model, encode("the "), 3, np.random.default_rng(0)))[:4]
     'the '

@@ -316,11 +316,13 @@ def one_by_one(
     KeyboardInterrupt
         After Ctrl-C; what is done is kept.
     """
+    # Once: files that are edited meanwhile are not what runs here.
     source, data = source_fingerprint(train), data_fingerprint(train)
+    checkpoints = folder / "checkpoints" / name
     results = []
     with ResultsFile(folder / "runs" / f"{name}.jsonl", fresh=fresh) as file:
         if fresh:
-            for path in (folder / "checkpoints" / name).glob("*/*.npz"):
+            for path in checkpoints.glob("*/*.npz"):
                 path.unlink()
         for i, run in enumerate(runs, 1):
             key = key_of(name, source, data, run)
@@ -329,7 +331,7 @@ def one_by_one(
             if key in file.lines:
                 print(f"{description}: kept from earlier in {file.path} (--fresh runs it again)")
             else:
-                kept = checkpoints_of(train, run, folder=folder, name=name)
+                kept = _checkpoints(source, data, run, checkpoints)
                 started = time.perf_counter()
                 result = train(**run, checkpoints=kept, description=description)
                 file.add(key, encode(result))
@@ -344,13 +346,14 @@ def checkpoints_of(
     train: Callable[..., Any], run: Mapping[str, Any], *, folder: Path, name: str
 ) -> Checkpoints:
     """Return where `one_by_one`, called with the same arguments, keeps the checkpoints of a run."""
+    source, data = source_fingerprint(train), data_fingerprint(train)
+    return _checkpoints(source, data, run, folder / "checkpoints" / name)
+
+
+def _checkpoints(source: str, data: str, run: Mapping[str, Any], folder: Path) -> Checkpoints:
     others = {k: v for k, v in run.items() if k != "steps"}
-    known_by = {
-        "fingerprint of the source code": source_fingerprint(train),
-        "fingerprint of the data": data_fingerprint(train),
-    }
-    place = folder / "checkpoints" / name / ",".join(_titled(others))
-    return Checkpoints(place, {**known_by, **others})
+    known_by = {"fingerprint of the source code": source, "fingerprint of the data": data}
+    return Checkpoints(folder / ",".join(_titled(others)), {**known_by, **others})
 
 
 def _titled(run: Mapping[str, Any]) -> list[str]:
