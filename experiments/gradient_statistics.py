@@ -494,6 +494,7 @@ def _judge_tails(m: Measurement) -> Verdict:
     own = {kind: m.tails[kind].own_kurtosis for kind in ORDINARY}
     heavy = max(own.values()) > m.normal.own_kurtosis + 0.5
     matrices = m.tails["matrices"]
+    row = int(np.nanargmax(m.token_kurtosis))
     return Verdict(
         "The gradient noise of transformers is heavy-tailed (Zhang et al. 2020).",
         f"kurtosis of its norm over {len(norms)} batches {3 + excess:.1f} (normal: 3 ± "
@@ -505,7 +506,9 @@ def _judge_tails(m: Measurement) -> Verdict:
         f"All matrices in one unit have a kurtosis of {matrices.kurtosis[0]:.0f}, since their "
         "coordinates differ in scale, which is what Adam divides by. A batch's gradient is a mean "
         f"over 4,096 characters; of single sequences a coordinate's kurtosis is "
-        f"{m.single.own_kurtosis:.2f}. The paper's model and data were much larger.",
+        f"{m.single.own_kurtosis:.2f}. Of all symbols' rows the one of {_shown(row)}, "
+        f"{m.frequency[row]:.2%} of the text, has the largest, {m.token_kurtosis[row]:.1f}. The "
+        "paper's model and data were much larger.",
         source="paper",
     )  # fmt: skip
 
@@ -527,8 +530,8 @@ def _judge_steps(m: Measurement) -> Verdict:
 # %% [markdown]
 # ## As a picture
 #
-# The upper axis of the first panel has, for each √ŝ, the rate at which SGD with momentum makes
-# Adam's step.
+# Each kind has one color and one kind of dashes.  The upper axis of the first panel has, for each
+# √ŝ, the rate at which SGD with momentum makes Adam's step.
 
 
 # %% The figure
@@ -567,6 +570,7 @@ def _draw_scales(m: Measurement, ax: Axes) -> None:
         ax.stairs(100 * share, edges, label=f"{kind}: {decades(scale):.2f} decades",
                   linewidth=1.8, **look)  # fmt: skip
     ax.set(xscale="log", xlabel="scale √ŝ of a coordinate", ylabel="coordinates of the kind (%)")
+    ax.set_ylim(top=1.08 * ax.get_ylim()[1])
     far = np.median(m.moments["key biases"].scale)
     title = f"The scales, and how wide the middle 90% are\n(key biases: {far:.0e}, far left)"
     ax.set_title(title, size="medium")
@@ -600,11 +604,12 @@ def _draw_symbols(m: Measurement, ax: Axes) -> None:
 
 def _draw_tails(m: Measurement, ax: Axes) -> None:
     for kind, look in LOOKS.items():
-        ax.plot(MULTIPLES, m.tails[kind].pooled, label=f"{kind}, one unit", **look)
-    for kind, look in LOOKS.items():
-        ax.plot(MULTIPLES, m.tails[kind].own, linewidth=3, alpha=0.45,
-                label=f"{kind}, each in its own", **look)  # fmt: skip
-    ax.plot(MULTIPLES, m.normal.pooled, label="normal sample", **NORMAL_LOOK)
+        first = kind == "matrices"
+        ax.plot(MULTIPLES, m.tails[kind].pooled, **look,
+                label="all of a kind in one unit" if first else None)  # fmt: skip
+        ax.plot(MULTIPLES, m.tails[kind].own, linewidth=3, alpha=0.45, **look,
+                label="each coordinate in its own" if first else None)  # fmt: skip
+    ax.plot(MULTIPLES, m.normal.pooled, label="normal sample, in one unit", **NORMAL_LOOK)
     ax.plot(MULTIPLES, m.normal.own, label="normal sample, each in its own",
             **NORMAL_LOOK | {"color": "0.5"})  # fmt: skip
     ax.set(yscale="log", ylim=(1e-8, 1.5), xlim=(0, 12), xlabel="|g| in standard deviations",
@@ -612,7 +617,7 @@ def _draw_tails(m: Measurement, ax: Axes) -> None:
     of = m.tails["matrices"]
     ax.set_title(f"Tails; kurtosis of matrices {of.kurtosis[0]:.1f}, one by one "
                  f"{of.own_kurtosis:.1f}", size="medium")  # fmt: skip
-    ax.legend(fontsize="small", loc="lower right")
+    ax.legend(fontsize="small", loc="upper right")
     ax.grid(alpha=0.3)
 
 
