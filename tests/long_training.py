@@ -50,6 +50,10 @@ class LongTraining:
             evaluate=evaluate, every=every, description="a small one",
         )  # fmt: skip
 
+    def steps(self) -> int:
+        """Return how many batches it has taken."""
+        return self.batches.epoch * self.batches.batches_per_epoch + self.batches.position
+
     def state(self) -> dict[str, Any]:
         """Return all that the training has changed."""
         parts: dict[str, Any] = {"model": self.model, "optimizer": self.optimizer,
