@@ -5,9 +5,9 @@ text in lower case, with one space for every run of anything else.  A character 
 place in `VOCABULARY`; windows of 65 characters, one from every position, are the examples: 64
 characters, and at each of them the one that comes next.
 
-The file is the one the textbook uses.  Project Gutenberg has the book too (ebook 35), with a
-preface and a licence around it that change now and then, so it has no lasting checksum, and
-another text behind it; `TIME_MACHINE` therefore knows the textbook's address only.
+The file is the textbook's.  Project Gutenberg has the book too (ebook 35), in other bytes, with a
+notice around it that has changed over the years: it has another checksum, and another loss would
+come of it.  So `TIME_MACHINE` has the textbook's address only.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from datasets.source import STAND_IN, DataError, Source
+from datasets.spelled_arithmetic import spelled_arithmetic
 
 __all__ = [
     "TIME_MACHINE",
@@ -32,6 +33,7 @@ __all__ = [
     "encode",
     "normalized",
     "time_machine",
+    "time_machine_stand_in",
     "windows",
 ]
 
@@ -55,6 +57,8 @@ character.  A normalized text has no other, so a model sees 27 of them."""
 TRAINING_WINDOWS = 100_000
 """So many windows from the start of the text are for training."""
 
+SIZE = 178_979  # of the file, in bytes
+LENGTH = 173_428  # of the book, normalized, in characters
 INDEX = {character: index for index, character in enumerate(VOCABULARY)}
 
 
@@ -95,8 +99,8 @@ def time_machine(path: str | os.PathLike[str] | None = None) -> Text:
     FileNotFoundError
         If `path`, or the folder ``$MINIGRAD_DATA``, does not exist.
     DataError
-        If the file is not the published one.  (A text of your own is
-        ``encode(normalized(text))``.)
+        If the file is not the published one.  For a text of your own there is
+        ``encode(normalized(text))``.
 
     Examples
     --------
@@ -105,18 +109,34 @@ def time_machine(path: str | os.PathLike[str] | None = None) -> Text:
     >>> X[:TRAINING_WINDOWS].shape, y[:TRAINING_WINDOWS].shape
     ((100000, 64), (100000, 64))
     """
-    place = None if path == STAND_IN else TIME_MACHINE.find(path)
+    if path == STAND_IN:
+        return time_machine_stand_in()
+    place = TIME_MACHINE.find(path)
     if place is None:
-        raise NotImplementedError
+        return time_machine_stand_in()
     content = place.read_bytes()
     if not TIME_MACHINE.matches(content):
         raise DataError(
             f"{place} is not the published text: {_what_is_wrong(content)}. "
             "'python -m datasets fetch time_machine' gets it into the user's cache, which is "
-            "searched after $MINIGRAD_DATA"
+            "searched after $MINIGRAD_DATA; a text of your own is encode(normalized(text))"
         )
     characters = encode(normalized(content.decode("ascii")))
     return Text(characters, f"The Time Machine (H. G. Wells), {place}")
+
+
+def time_machine_stand_in() -> Text:
+    """Return a generated text, as long as *The Time Machine*: arithmetic in words.
+
+    Its characters are about as uneven as the book's; `datasets.spelled_arithmetic` has the numbers.
+
+    Examples
+    --------
+    >>> decode(time_machine_stand_in().characters[:80])
+    'what is eighteen and three asked anna it is twenty one the merchant said to anna'
+    """
+    text = spelled_arithmetic(LENGTH, np.random.default_rng(0))
+    return Text(encode(text), "stand-in: arithmetic in words, generated (no file needed)")
 
 
 def normalized(text: str) -> str:
@@ -257,9 +277,8 @@ def _what_is_wrong(content: bytes) -> str:
     if TIME_MACHINE.matches(content.replace(b"\r\n", b"\n")):
         return "its line ends were changed from LF to CRLF, and so its checksum"
     if b"Project Gutenberg" in content[:1000]:
-        return "it is Project Gutenberg's edition, with another text around the book"
-    start = content[:40].decode("latin-1")
-    return (
-        f"it has {len(content)} bytes instead of 178979 or its checksum (sha256) is another; it "
-        f"begins {start!r}"
-    )
+        return "it is Project Gutenberg's edition, which has other bytes"
+    if len(content) != SIZE:
+        start = content[:40].decode("latin-1")
+        return f"it has {len(content):,} bytes instead of {SIZE:,} and begins {start!r}"
+    return "its length is right, but its checksum (sha256) is another"

@@ -9,6 +9,7 @@ from hypothesis import settings
 
 from datasets import airfoil_stand_in
 from datasets.airfoil import AIRFOIL
+from datasets.time_machine import TIME_MACHINE
 from experiments.question import Setting
 from experiments.sweep.executors import executor_for
 
@@ -34,6 +35,15 @@ def real_airfoil() -> Path:
     place = AIRFOIL.find()
     if place is None:
         pytest.skip("the real airfoil file is not here (python -m datasets fetch airfoil)")
+    return place
+
+
+@pytest.fixture(scope="session")
+def real_time_machine() -> Path:
+    """The real text, where $MINIGRAD_DATA or the user's cache has it."""
+    place = TIME_MACHINE.find()
+    if place is None:
+        pytest.skip("the real text is not here (python -m datasets fetch time_machine)")
     return place
 
 
