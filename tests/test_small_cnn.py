@@ -1,11 +1,70 @@
-"""SmallCNN: its structure."""
+"""SmallCNN: its structure, and its training steps against those that PyTorch took."""
 
+import json
 import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+import optim
 from experiments.trainings.small_cnn import SmallCNN
+from minigrad import nn
+
+RECORDED: dict[str, Any] = json.loads(
+    (Path(__file__).parent / "reference" / "small_cnn.json").read_text(encoding="utf-8")
+)
+RUNS: list[dict[str, Any]] = RECORDED["runs"]
+OPTIMIZERS: dict[str, Any] = {
+    "SGD, momentum 0.9": (optim.SGD, {"momentum": 0.9}),
+    "Adam": (optim.Adam, {}),
+}
+TOLERANCE = {"float32": 1e-6, "float64": 1e-14}
+"""Relative to the loss.  The two sides differ by 2e-7 in float32, and by 2e-16 in float64."""
+
+
+def largest_error(
+    run: dict[str, Any], change: Callable[[SmallCNN], None] = lambda model: None
+) -> float:
+    """Of any step's loss, relative to the recorded one; with a changed model if asked for."""
+    rng = np.random.default_rng(RECORDED["seed"])
+    size, n = RECORDED["size"], RECORDED["images"]
+    model = SmallCNN(size, rng=rng, dtype=np.dtype(run["dtype"]))
+    images = rng.normal(size=(n, 1, size, size)).astype(run["dtype"])
+    labels = rng.integers(0, 10, n)
+    change(model)
+    rule, options = OPTIMIZERS[run["optimizer"]]
+    optimizer = rule(model.parameters(), lr=run["lr"], **options)
+    errors = []
+    for recorded in run["losses"]:
+        optimizer.zero_grad()
+        loss = model.loss(images, labels)
+        loss.backward()
+        errors.append(abs(loss.item() - recorded) / recorded)
+        optimizer.step()
+    return max(errors)
+
+
+@pytest.mark.parametrize("run", RUNS, ids=lambda run: f"{run['optimizer']}, {run['dtype']}")
+def test_the_losses_are_those_recorded_from_pytorch(run: dict[str, Any]) -> None:
+    assert len(run["losses"]) == 20
+    assert largest_error(run) < TOLERANCE[run["dtype"]]
+
+
+def with_average_pooling(model: SmallCNN) -> None:
+    model.layers.layers[1] = nn.AvgPool2d(2)
+
+
+def with_flipped_kernels(model: Any) -> None:
+    weight = model.layers[0].weight
+    weight.data = np.ascontiguousarray(weight.data[:, :, ::-1, ::-1])
+
+
+@pytest.mark.parametrize("mistake", [with_average_pooling, with_flipped_kernels])
+def test_a_mistake_changes_the_losses(mistake: Callable[[SmallCNN], None]) -> None:
+    assert largest_error(RUNS[0], mistake) > 0.01
 
 
 @pytest.mark.parametrize(("size", "parameters"), [(16, 38_282), (28, 105_866)])
