@@ -17,9 +17,8 @@ from datasets.time_machine import TIME_MACHINE, TRAINING_WINDOWS, time_machine, 
 from experiments.trainings.tiny_lm import TinyLM
 from minigrad import DataParallel, Tensor, nn
 
-RECORDED: dict[str, Any] = json.loads(
-    (Path(__file__).parent / "reference" / "tiny_lm.json").read_text(encoding="utf-8")
-)
+REFERENCE = Path(__file__).parent / "reference"
+RECORDED: dict[str, Any] = json.loads((REFERENCE / "tiny_lm.json").read_text(encoding="utf-8"))
 RUNS: list[dict[str, Any]] = RECORDED["runs"]
 OPTIMIZERS: dict[str, Any] = {
     "SGD, momentum 0.9": (optim.SGD, {"momentum": 0.9}),
@@ -162,6 +161,27 @@ def test_in_float32_the_tolerance_tells_the_two_gelus_apart() -> None:
     run = run_of("Adam", "float32")
     assert 1e-4 > largest_error(run, 10, change=with_gelu_of_tanh) > 5 * TOLERANCE["float32"]
     assert largest_error(run, 10, change=with_another_epsilon) < TOLERANCE["float32"]
+
+
+def test_the_recorded_trainings_of_the_protocol_start_as_the_recorded_first_steps_do() -> None:
+    protocol = json.loads((REFERENCE / "tiny_lm_protocol.json").read_text(encoding="utf-8"))
+    first = {
+        (run["optimizer"], run["lr"]): run["losses"]
+        for run in RUNS
+        if (run["data"], run["dtype"]) == (protocol["data"], "float32")
+    }
+    curves = {(run["optimizer"], run["lr"]): run["curve"] for run in protocol["runs"]}
+    in_both = first.keys() & curves.keys()
+    assert in_both
+    for key in in_both:
+        means = np.reshape(first[key][:40], (2, 20)).mean(axis=1)
+        np.testing.assert_allclose(curves[key][:2], means, rtol=1e-5)
+    for run in protocol["runs"]:
+        if run["final"] is None:
+            assert run["steps"] < protocol["steps"]
+        else:
+            assert run["final"] == pytest.approx(np.mean(run["curve"][-5:]), rel=1e-5)
+    assert len(curves) == len(protocol["runs"])
 
 
 # The model by itself.
