@@ -1,5 +1,6 @@
 """The comparison on a text: its protocol, who is rare, the verdicts each way, the command line."""
 
+import json
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from minigrad import DataParallel
 from optim import SGD, Adam
 
 STEPS = 400
+RECORDED = "tiny_lm_protocol.json"
 PROTOCOL = (characters.BATCH_SIZE, characters.LENGTH, TRAINING_WINDOWS)
 
 
@@ -38,6 +40,16 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 # The protocol
+
+
+def test_pytorchs_final_losses_are_those_that_were_recorded() -> None:
+    recorded = json.loads(Path(__file__).with_name("reference").joinpath(RECORDED).read_text())
+    for name, ours in script.PYTORCH.items():
+        runs = [run for run in recorded["runs"] if run["optimizer"].lower().startswith(name)]
+        assert {run["lr"] for run in runs} == ours.keys()
+        for run in runs:
+            final = np.inf if run["final"] is None else run["final"]
+            assert ours[run["lr"]] == round(final, 3)
 
 
 def test_the_protocol_is_the_one_that_was_recorded_with_pytorch() -> None:

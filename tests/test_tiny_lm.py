@@ -267,7 +267,9 @@ def test_the_loss_counts_every_position_alike() -> None:
 
 def test_a_text_that_is_too_long_or_has_an_unknown_number_is_refused() -> None:
     model = small_model()
-    with pytest.raises(IndexError, match=r"index 8 .* out of range .* accepted is 0 to 7"):
-        model(np.zeros((2, 9), int))
+    for shape in ((2, 9), (8,), (1, 2, 8)):
+        with pytest.raises(ValueError, match="at most 8 positions") as refusal:
+            model(np.zeros(shape, int))
+        assert str(shape) in str(refusal.value)
     with pytest.raises(IndexError, match=r"index 28 .* out of range .* accepted is 0 to 27"):
         model(np.full((2, 8), 28))
