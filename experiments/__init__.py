@@ -17,3 +17,11 @@ QUESTIONS = {
     "weight_decay": "coupled and decoupled decay on grids of learning rate and λ",
 }
 """The scripts that end with a `Question`, in the order of the section; what each is about."""
+
+TRAININGS = {
+    "language_model": "a small transformer by Adam and by SGD, each tuned; 20 minutes",
+    "cnn": "the same protocol on images: the gap that is not there; 5 minutes",
+    "gradient_statistics": "what Adam sees in the transformer: scales, steps, tails; 4 minutes",
+}
+"""Longer trainings, which can be stopped and go on; they end with a `Question` too, but are not
+part of ``claims``."""

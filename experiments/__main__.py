@@ -11,18 +11,20 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from datasets import DataError, airfoil
-from experiments import QUESTIONS, RESULTS
+from datasets import STAND_IN, DataError, airfoil
+from experiments import QUESTIONS, RESULTS, TRAININGS
 from experiments.terminal import accept_any_encoding
 
 SECTION = ("adam", "yogi")
 OF_EVERY_OPTIMIZER = ("learning_rate_sensitivity", "paths", "claims")
-WITH_FIGURE = (*SECTION, *QUESTIONS, "claims", "schedules")
+CHOOSING_OPTIMIZERS = (*OF_EVERY_OPTIMIZER, "language_model", "cnn")
+WITH_FIGURE = (*SECTION, *QUESTIONS, *TRAININGS, "claims", "schedules")
 EXPERIMENTS = {
     "adam": "the section's Adam, from scratch and concise, on the airfoil data",
     "yogi": "the section's Yogi on the same batches",
     "claims": "all questions below at a reduced size: claim, number and verdict",
     **QUESTIONS,
+    **TRAININGS,
     "schedules": "every learning rate schedule, as a table and a picture; no training",
     "speed": "how fast: an epoch, models and optimizer steps, against other libraries",
 }
@@ -50,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt as interruption:
         kept = "; finished runs are kept, and the same command goes on from them"
-        asked = any(name in QUESTIONS or name == "claims" for name in names)
+        asked = any(name in (*QUESTIONS, *TRAININGS, "claims") for name in names)
         print(str(interruption) or f"interrupted{kept if asked else ''}", file=sys.stderr)
         return 130
 
@@ -67,19 +69,42 @@ def _complaint(names: list[str], arguments: argparse.Namespace) -> str:
     for option in ("full", "report"):
         if getattr(arguments, option) and "claims" not in names:
             return f"--{option} belongs to claims; run python -m experiments claims --{option}"
-    if not any(name in QUESTIONS or name == "claims" for name in names):
-        for option in ("workers", "cluster", "fresh"):
-            if getattr(arguments, option):
-                return f"--{option} belongs to claims and to questions: {', '.join(QUESTIONS)}"
-    if arguments.optimizers is not None:
-        if not any(name in OF_EVERY_OPTIMIZER for name in names):
-            return f"--optimizers belongs to {', '.join(OF_EVERY_OPTIMIZER)}"
-        from experiments.lineup import chosen
+    asked = any(name in QUESTIONS or name == "claims" for name in names)
+    trained = [name for name in names if name in TRAININGS]
+    for option in ("workers", "cluster", "fresh"):
+        if getattr(arguments, option) and not asked and not (option == "fresh" and trained):
+            also = f"; {trained[0]} uses all cores for one run" if trained else ""
+            return f"--{option} belongs to claims and to questions: {', '.join(QUESTIONS)}{also}"
+    for option in ("steps", "quick"):
+        if getattr(arguments, option) and not trained:
+            return f"--{option} belongs to {', '.join(TRAININGS)}"
+    if trained and len(names) > 1 and arguments.data not in (None, STAND_IN):
+        return (
+            f"--data is a place of {trained[0]}'s own data; run it alone, without "
+            f"{' and '.join(name for name in names if name != trained[0])}"
+        )
+    return _complaint_about_optimizers(names, arguments)
 
-        try:
-            arguments.optimizers = chosen(arguments.optimizers.split(","))
-        except ValueError as error:
-            return str(error)
+
+def _complaint_about_optimizers(names: list[str], arguments: argparse.Namespace) -> str:
+    """As `_complaint`; replaces the text of --optimizers by the names."""
+    if arguments.optimizers is None:
+        return ""
+    if not any(name in CHOOSING_OPTIMIZERS for name in names):
+        return f"--optimizers belongs to {', '.join(CHOOSING_OPTIMIZERS)}"
+    from experiments.lineup import chosen
+
+    try:
+        arguments.optimizers = chosen(arguments.optimizers.split(","))
+    except ValueError as error:
+        return str(error)
+    for name in [name for name in names if name in TRAININGS and name in CHOOSING_OPTIMIZERS]:
+        rates = importlib.import_module(f"experiments.{name}").RATES
+        if others := [optimizer for optimizer in arguments.optimizers if optimizer not in rates]:
+            return (
+                f"{name} has no learning rates to try for {', '.join(others)}; it has for "
+                f"{', '.join(rates)}"
+            )
     return ""
 
 
@@ -106,8 +131,31 @@ def _run(names: list[str], arguments: argparse.Namespace) -> int:
         from experiments.schedules import picture
 
         picture(arguments.out, show=arguments.show)
+    failed = 0
     questions = [name for name in names if name in QUESTIONS]
-    return _ask(questions, "claims" in names, arguments) if questions or "claims" in names else 0
+    if questions or "claims" in names:
+        failed += _ask(questions, "claims" in names, arguments)
+    for name in [name for name in names if name in TRAININGS]:
+        failed += _ask_a_training(name, arguments)
+    return 1 if failed else 0
+
+
+def _ask_a_training(name: str, arguments: argparse.Namespace) -> int:
+    from experiments.claims import question
+    from experiments.question import Setting, ask
+    from experiments.sweep import SweepError
+
+    setting = Setting(
+        airfoil(STAND_IN), arguments.seed, reduced=arguments.quick,
+        optimizers=arguments.optimizers or (), folder=arguments.out, fresh=arguments.fresh,
+        steps=arguments.steps, path=arguments.data,
+    )  # fmt: skip
+    try:
+        ask(name, question(name), setting, show=arguments.show)
+    except SweepError as failure:
+        print(f"error: {name}: {failure}", file=sys.stderr)
+        return 1
+    return 0
 
 
 def _ask(questions: list[str], claims: bool, arguments: argparse.Namespace) -> int:
@@ -131,7 +179,7 @@ def _ask(questions: list[str], claims: bool, arguments: argparse.Namespace) -> i
                 failed += 1
         if claims:
             failed += ask_all(replace(setting, reduced=not arguments.full), arguments.report)
-    return 1 if failed else 0
+    return failed
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -152,8 +200,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--data",
         metavar="PATH",
-        help="the airfoil file or its folder, or 'stand-in'; by default $MINIGRAD_DATA and the "
-        "user's cache are searched, and the stand-in serves where there is no file",
+        help="the data file or its folder (the text for language_model and gradient_statistics, "
+        "the airfoil file for others), or 'stand-in'; by default $MINIGRAD_DATA and the user's "
+        "cache are searched, and the stand-in serves where there is no file.  For cnn mnist, "
+        "fashion_mnist or a folder with such files; by default digits are drawn",
     )
     parser.add_argument(
         "--out", type=Path, default=RESULTS, metavar="DIR",
@@ -173,12 +223,23 @@ def _parser() -> argparse.ArgumentParser:
         help="of a Dask scheduler, whose workers train instead; needs minigrad[cluster]",
     )  # fmt: skip
     questions.add_argument(
-        "--fresh", action="store_true", help="run again what earlier commands have kept"
-    )
+        "--fresh", action="store_true",
+        help="run again what earlier commands have kept; also for trainings",
+    )  # fmt: skip
     questions.add_argument(
         "--optimizers", metavar="A,B",
         help="only these, and those that a verdict needs, where a question is about every "
-        "optimizer: adam,yogi,sgd",
+        "optimizer: adam,yogi,sgd; for language_model and cnn these too: yogi,lion",
+    )  # fmt: skip
+    trainings = parser.add_argument_group(
+        "trainings", f"{', '.join(TRAININGS)}: a checkpoint is written every minute\nand on "
+        "Ctrl-C; the same command continues, to the same numbers.",
+    )  # fmt: skip
+    size = trainings.add_mutually_exclusive_group()
+    size.add_argument("--quick", action="store_true", help="a preview in about a minute")
+    size.add_argument(
+        "--steps", type=_steps, metavar="N",
+        help="steps of each run; what fewer steps have kept is continued",
     )  # fmt: skip
     claims = parser.add_argument_group("claims")
     claims.add_argument("--full", action="store_true", help="at full size, not the reduced one")
@@ -192,6 +253,12 @@ def _parser() -> argparse.ArgumentParser:
 def _whole(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number, 0 or above")
+    return int(text)
+
+
+def _steps(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number, 1 or above")
     return int(text)
 
 

@@ -51,6 +51,10 @@ class Setting:
         What the runs are handed to instead of processes of our own.
     fresh : bool
         Whether to run again what earlier calls have kept.
+    steps : int, optional
+        Of each run, for the longer trainings; None: the question's own choice.
+    path : str, optional
+        Where a question that has other data than `data` looks them up; see its data set.
     """
 
     data: Regression = field(default_factory=airfoil)
@@ -61,6 +65,8 @@ class Setting:
     workers: int | None = None
     executor: Executor | None = None
     fresh: bool = False
+    steps: int | None = None
+    path: str | None = None
 
     def sweep(
         self,

@@ -158,9 +158,11 @@ def test_a_models_steps_train_it(name: str) -> None:
         assert cross_entropy(net(x), labels).item() < before
 
 
-def test_the_transformer_has_the_parameters_that_its_name_says() -> None:
-    net = models.LanguageModel(np.random.default_rng(0))
-    assert sum(p.size for p in net.parameters()) == 412_188
+@pytest.mark.parametrize("name", [name for name in models.MODELS if " parameters" in name])
+def test_a_model_has_the_parameters_that_its_name_says(name: str) -> None:
+    steps = models.MODELS[name].steps(np.random.default_rng(0))
+    net = variables_of(steps["minigrad"])["net"]
+    assert f" of {sum(p.size for p in net.parameters()):,} parameters" in name
 
 
 def test_sweeps_are_timed_with_one_worker_and_with_two() -> None:

@@ -105,9 +105,19 @@ class TinyLM(nn.Module):
         -------
         Tensor
             Shape (sequences, positions, vocabulary).
+
+        Raises
+        ------
+        ValueError
+            If there are more positions than embeddings, or other axes.
         """
-        seen = np.arange(np.shape(tokens)[1])
-        x = self.token(tokens) + self.position(seen)
+        shape, most = np.shape(tokens), self.position.weight.shape[0]
+        if len(shape) != 2 or shape[1] > most:
+            raise ValueError(
+                f"TinyLM: tokens of shape {shape}; it takes (sequences, positions) with at most "
+                f"{most} positions, so cut longer texts into windows"
+            )
+        x = self.token(tokens) + self.position(np.arange(shape[1]))
         return self.head(self.norm(self.blocks(x)))
 
     def loss(self, tokens: Any, targets: Any) -> Any:
