@@ -188,6 +188,21 @@ def test_heads_together_are_one_head_at_a_time(
     np.testing.assert_allclose(leaves[0].grad, leaves[1].grad, rtol=0, atol=1e-13)
 
 
+@pytest.mark.parametrize("scores", [1, 300])
+@pytest.mark.parametrize("shape", [(5, 12), (7, 5, 12), (3, 2, 5, 12), (0, 5, 12), (3, 0, 12)])
+def test_attention_on_parts_of_a_batch_is_that_on_all(
+    shape: tuple[int, ...], scores: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leaves = [Tensor(rng().normal(size=shape), requires_grad=True) for _ in range(2)]
+    outputs = []
+    for x in leaves:
+        outputs.append(multi_head_attention(x, num_heads=2, causal=True))
+        outputs[-1].backward(rng(1).normal(size=(*shape[:-1], 4)))
+        monkeypatch.setattr("minigrad.functional.attention.SCORES", scores)
+    np.testing.assert_allclose(outputs[1].data, outputs[0].data, rtol=0, atol=1e-14)
+    np.testing.assert_allclose(leaves[1].grad, leaves[0].grad, rtol=0, atol=1e-14)
+
+
 @pytest.mark.parametrize(("num_heads", "shape"), [(2, (5, 9)), (1, (6,)), (0, (5, 6)), (1, (5, 0))])
 def test_error_projections_that_cannot_be_cut(num_heads: int, shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=f"num_heads={num_heads}: it takes"):

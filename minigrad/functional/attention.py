@@ -15,6 +15,9 @@ from minigrad.primitives import matmul, transpose
 
 __all__ = ["attention_weights", "multi_head_attention", "scaled_dot_product_attention"]
 
+# How many scores are computed at once, in attention of heads: half a megabyte of float32.
+SCORES = 1 << 17
+
 
 def scaled_dot_product_attention(q: Any, k: Any, v: Any, *, causal: bool = False) -> Any:
     """Means of the values, weighted by how well each key answers the query.
@@ -143,28 +146,44 @@ def _weights(q: Any, k: Any, causal: bool) -> Any:
     return attention_weights(q @ k.mT, scale=1 / math.sqrt(q.shape[-1]), causal=causal)
 
 
+def _parts(x: Any, num_heads: int) -> list[slice]:
+    """Cut a batch, so that the scores of one part stay in the caches nearest to the core."""
+    if x.ndim == 2:
+        return [slice(None)]
+    scores = num_heads * math.prod(x.shape[1:-1]) * x.shape[-2]  # for each x[i]
+    step = max(1, SCORES // max(1, scores))
+    return [slice(i, i + step) for i in range(0, len(x), step)]
+
+
 def _attention_of_heads(x: Any, *, num_heads: int, causal: bool) -> Any:
-    q, k, v = _queries_keys_values(x, num_heads)
     z = np.empty((*x.shape[:-1], x.shape[-1] // 3), x.dtype)
-    np.matmul(_weights(q, k, causal), v, out=_heads(z, num_heads))
+    for part in _parts(x, num_heads):
+        q, k, v = _queries_keys_values(x[part], num_heads)
+        np.matmul(_weights(q, k, causal), v, out=_heads(z[part], num_heads))
     return z
 
 
-def _attention_of_heads_vjp(g: Any, x: Any, *, num_heads: int, causal: bool) -> Any:
-    """From z = A v and A = softmax(u), u = q kᵀ / √d:  v̄ = Aᵀ z̄,  q̄ = ū k / √d,  k̄ = ūᵀ q / √d.
+def _factors(g: Any, x: Any, num_heads: int, causal: bool) -> tuple[Any, Any, Any]:
+    """From z = A v and A = softmax(u), u = q kᵀ / √d:  q̄ = ū k / √d,  k̄ = ūᵀ q / √d,  v̄ = Aᵀ z̄.
 
     The weights A are computed again, which takes less time than to fetch them from memory.
     """
     q, k, v = _queries_keys_values(x, num_heads)
     weights, g = _weights(q, k, causal), _heads(g, num_heads)
     scores = _attention_weights_vjp(g @ v.mT, weights, scale=1 / math.sqrt(q.shape[-1]))
-    factors = (scores, k), (scores.mT, q), (weights.mT, g)
+    return (scores, k), (scores.mT, q), (weights.mT, g)
+
+
+def _attention_of_heads_vjp(g: Any, x: Any, *, num_heads: int, causal: bool) -> Any:
     if type(x) is not np.ndarray or type(g) is not np.ndarray:
-        heads = np.concatenate([matmul(*pair) for pair in factors], axis=-3)
-        return np.swapaxes(heads, -3, -2).reshape(x.shape)
+        heads = [matmul(*pair) for pair in _factors(g, x, num_heads, causal)]
+        return np.swapaxes(np.concatenate(heads, axis=-3), -3, -2).reshape(x.shape)
     x_bar = np.empty(x.shape, x.dtype)
-    for pair, out in zip(factors, _queries_keys_values(x_bar, num_heads), strict=True):
-        np.matmul(*pair, out=out)
+    for part in _parts(x, num_heads):
+        outs = _queries_keys_values(x_bar[part], num_heads)
+        factors = _factors(g[part], x[part], num_heads, causal)
+        for (left, right), out in zip(factors, outs, strict=True):
+            np.matmul(left, right, out=out)
     return x_bar
 
 
