@@ -119,7 +119,7 @@ def train_on_images(
     rule = build(optimizer, model.parameters(), lr=lr, **hyperparameters)
     history = train(
         model, rule, batches, steps=steps, checkpoints=checkpoints, description=description,
-        every=every, evaluate=lambda: {"accuracy": accuracy(model, data.test)},
+        every=every, parts=1, evaluate=lambda: {"accuracy": accuracy(model, data.test)},
     )  # fmt: skip
     return {
         "losses": history.losses,

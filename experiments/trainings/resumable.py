@@ -89,6 +89,7 @@ def train(
     checkpoints: Checkpoints,
     evaluate: Callable[[], Mapping[str, Any]] | None = None,
     every: int = 50,
+    parts: int = PARTS,
     description: str = "training",
 ) -> History:
     """Train a model on minibatches, from its checkpoint on if there is one.
@@ -100,7 +101,7 @@ def train(
     ----------
     model : nn.Module
         With a method ``loss(*batch)``, a mean over the batch.  It draws no random numbers and has
-        no state but its parameters: see `DataParallel`, which cuts each batch into two parts.
+        no state but its parameters: see `DataParallel`, which cuts each batch into parts.
     optimizer : Optimizer
         Over the model's parameters, at a constant learning rate.
     batches : MinibatchStream
@@ -115,6 +116,9 @@ def train(
         the batches.
     every : int
         See `evaluate`.
+    parts : int
+        Into how many each batch is cut, to be computed side by side; 1 for a model whose step is
+        so short that threads cost more than they bring.
     description : str
         For the progress bar and for the message after Ctrl-C.
 
@@ -132,9 +136,9 @@ def train(
     """
     keep_freed_memory()
     history = History()
-    parts = {"model": model, "optimizer": optimizer, "batches": batches, "history": history}
-    checkpoint = checkpoints.restore(steps, **parts)
-    gradients = DataParallel(model.loss, parts=PARTS)
+    kept = {"model": model, "optimizer": optimizer, "batches": batches, "history": history}
+    checkpoint = checkpoints.restore(steps, **kept)
+    gradients = DataParallel(model.loss, parts=parts)
     saved = time.monotonic()
     bar = tqdm(total=steps, initial=len(history.losses), desc=description, unit="step",
                leave=False, disable=None)  # fmt: skip
