@@ -283,6 +283,12 @@ def test_all_of_it_and_a_second_command_that_finds_it_done(
     assert len(list(tmp_path.glob("checkpoints/language_model/*/*.npz"))) == 5
 
 
+@pytest.mark.slow
+def test_the_quick_version_shows_the_gap(tmp_path: Path) -> None:
+    m = script.measure(Setting(path="stand-in", reduced=True, folder=tmp_path))
+    assert script.judge(m)[0].verdict == "holds", script.table(m)
+
+
 def test_ctrl_c_ends_with_status_130_and_where_it_stands(
     tmp_path: Path, small: None, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
