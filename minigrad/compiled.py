@@ -58,7 +58,7 @@ def kernels_for(*arrays: Any) -> ModuleType | None:
 
 
 def product_for(x: np.ndarray, y: np.ndarray) -> Callable[..., None] | None:
-    """Return `kernels.product` where it is faster than BLAS and can multiply x by y, else None.
+    """Return `kernels.products.product` where it can multiply x by y faster than BLAS, or None.
 
     That is in a thread of `DataParallel`, as BLAS has all cores elsewhere; on a processor with
     AVX-512; for large matrices, float32 or float64, x C-ordered, y that or its transpose, which

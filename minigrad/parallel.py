@@ -27,7 +27,7 @@ class DataParallel:
     the examples, and so are the gradients.  Each part has a graph and a thread of its own, from
     the first layer to the gradients of the parameters, and BLAS is kept to the same thread.  NumPy,
     BLAS and the compiled loops let other threads run while they compute, so a large model gets
-    nearly twice as fast on two cores; one of a few thousand parameters gets slower.
+    nearly twice as fast on two cores; one whose step takes a few milliseconds gets slower.
 
     Parameters
     ----------

@@ -2,8 +2,7 @@
 
 Each candidate is one whole step: gradients forgotten, forward, backward, and Adam; except for the
 chain of small operations, which is forward and backward alone, and the matrix product.  PyTorch's
-models are those of minigrad, translated layer by layer, in float32 but for the chain; of the
-transformer's attention, PyTorch's projects to queries, keys and values at once.
+models are those of minigrad, translated layer by layer, in float32 but for the chain.
 """
 
 from __future__ import annotations
@@ -214,7 +213,7 @@ MODELS = {
     "A chain of 60 operations on 8x8 matrices, float64": Model(_chain, _torch_chain),
     "An MLP 64-256-256-10, batch 64": _network(_mlp, _vectors, parallel=False),
     "A small CNN of 38,282 parameters, 64 images of 16x16": _network(
-        lambda rng: SmallCNN(16, rng=rng), lambda rng: _images(64, 16, rng), parallel=True
+        lambda rng: SmallCNN(16, rng=rng), lambda rng: _images(64, 16, rng), parallel=False
     ),
     "A CNN of 421,642 parameters, 256 images of 28x28": _network(
         _cnn, lambda rng: _images(256, 28, rng), parallel=True

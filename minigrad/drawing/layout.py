@@ -82,7 +82,7 @@ def layered_layout(
     """
     layer = _layers(inputs)
     path = _paths(inputs, layer)
-    above, below = _neighbours(path, len(layer))
+    above, below = _neighbors(path, len(layer))
     order = _order(len(inputs) - 1, layer, above, below)
     offsets = _offsets(path, order, widths)
     springs = _springs(inputs, path, offsets, len(layer))
@@ -134,7 +134,7 @@ def _paths(inputs: Sequence[Sequence[int]], layer: list[int]) -> list[list[list[
     return path
 
 
-def _neighbours(path: list[list[list[int]]], count: int) -> tuple[list[list[int]], list[list[int]]]:
+def _neighbors(path: list[list[list[int]]], count: int) -> tuple[list[list[int]], list[list[int]]]:
     """For every slot the connected slots one layer above, and one below."""
     above: list[list[int]] = [[] for _ in range(count)]
     below: list[list[int]] = [[] for _ in range(count)]
@@ -155,7 +155,7 @@ def _order(
 ) -> list[list[int]]:
     """Try the order of the arguments, then mirror one node's inputs after the other's.
 
-    Each try is followed by sorting by the mean place of the neighbours, downward and upward in
+    Each try is followed by sorting by the mean place of the neighbors, downward and upward in
     turn.  The order with the fewest crossings wins, and the first of these.
     """
     mirrored: set[int] = set()
@@ -196,35 +196,35 @@ def _swept(
     for sweep in range(SWEEPS):
         if fewest == 0:
             break
-        order = _sorted_by_neighbours(order, above, below, downward=sweep % 2 == 0)
-        _swap_neighbours(order, above, below)
+        order = _sorted_by_neighbors(order, above, below, downward=sweep % 2 == 0)
+        _swap_neighbors(order, above, below)
         crossings = _crossings(order, below)
         if crossings < fewest:
             best, fewest = order, crossings
     return best, fewest
 
 
-def _sorted_by_neighbours(
+def _sorted_by_neighbors(
     order: list[list[int]], above: list[list[int]], below: list[list[int]], *, downward: bool
 ) -> list[list[int]]:
     order = [list(slots) for slots in order]
     layers = range(1, len(order)) if downward else range(len(order) - 2, -1, -1)
-    neighbours = above if downward else below
+    neighbors = above if downward else below
     for k in layers:
         fixed = order[k - 1 if downward else k + 1]
         place = {slot: p / len(fixed) for p, slot in enumerate(fixed)}
         middle = {}
         for p, slot in enumerate(order[k]):
-            ends = [place[end] for end in neighbours[slot]]
+            ends = [place[end] for end in neighbors[slot]]
             middle[slot] = sum(ends) / len(ends) if ends else p / len(order[k])
         order[k].sort(key=middle.__getitem__)
     return order
 
 
-def _swap_neighbours(
+def _swap_neighbors(
     order: list[list[int]], above: list[list[int]], below: list[list[int]]
 ) -> None:
-    """Swap two neighbours wherever that alone removes crossings."""
+    """Swap two neighbors wherever that alone removes crossings."""
     place = [0] * len(above)
     for slots in order:
         for p, slot in enumerate(slots):
@@ -243,7 +243,7 @@ def _swap_neighbours(
 
 
 def _crossings(order: list[list[int]], below: list[list[int]]) -> int:
-    """Count the pairs of edges that cross: inversions between neighbouring layers."""
+    """Count the pairs of edges that cross: inversions between neighboring layers."""
     total = 0
     for upper, lower in pairwise(order):
         place = {slot: p for p, slot in enumerate(lower)}

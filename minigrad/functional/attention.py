@@ -166,12 +166,13 @@ def _attention_of_heads(x: Any, *, num_heads: int, causal: bool) -> Any:
 def _factors(g: Any, x: Any, num_heads: int, causal: bool) -> tuple[Any, Any, Any]:
     """From z = A v and A = softmax(u), u = q kᵀ / √d:  q̄ = ū k / √d,  k̄ = ūᵀ q / √d,  v̄ = Aᵀ z̄.
 
-    The weights A are computed again, which takes less time than to fetch them from memory.
+    ``scores_bar`` is ū / √d, the gradient of q kᵀ.  The weights A are computed again, which takes
+    less time than to fetch them from memory.
     """
     q, k, v = _queries_keys_values(x, num_heads)
     weights, g = _weights(q, k, causal), _heads(g, num_heads)
-    scores = _attention_weights_vjp(g @ v.mT, weights, scale=1 / math.sqrt(q.shape[-1]))
-    return (scores, k), (scores.mT, q), (weights.mT, g)
+    scores_bar = _attention_weights_vjp(g @ v.mT, weights, scale=1 / math.sqrt(q.shape[-1]))
+    return (scores_bar, k), (scores_bar.mT, q), (weights.mT, g)
 
 
 def _attention_of_heads_vjp(g: Any, x: Any, *, num_heads: int, causal: bool) -> Any:

@@ -30,7 +30,7 @@ class Windows(NamedTuple):
     padding : pair of int
         Rows and columns added on each of two sides.
     dilation : pair of int
-        From one element of a window to the next; 1 for neighbours.
+        From one element of a window to the next; 1 for neighbors.
 
     Examples
     --------

@@ -78,7 +78,8 @@ def _scaled_erfc(a: float) -> float:
 
 
 # exp(a²) erfc(a) as a polynomial in s, which goes from 1 at a = 0 to -1 at a = 27, where erfc(a) is
-# 0 in float64.  In t = 1 / (1 + a/2), and so in s, a line in t, it is nearly straight.
+# below the least normal number.  In t = 1 / (1 + a/2), and so in s, a line in t, it is nearly
+# straight.
 FARTHEST = 27.0
 LEAST_T = 1 / (1 + FARTHEST / 2)
 
@@ -202,7 +203,10 @@ def _larger(typing: Any, x: Any, y: Any) -> Any:
 
 @njit  # type: ignore[untyped-decorator]
 def _maximum(x: Any, count: int) -> Any:
-    """Return the maximum of the first `count` elements, of those that are no NaN."""
+    """Return the maximum of the first `count` elements.
+
+    A NaN may count or not: the exponentials of a row that has one sum up to NaN either way.
+    """
     m = x[0]
     for j in range(count):
         m = _larger(m, x[j])
@@ -215,7 +219,7 @@ def softmax(x: Any, scale: Any, period: int, z: Any) -> None:
 
     In row i over its first ``i % period + 1`` elements; with period 0 over all of them.  Up to
     the next multiple of 32 the others are computed too, and dropped: a full register takes less
-    time than an odd rest.
+    time than an odd rest.  The scale must not be negative.
     """
     full_width()
     zero, one = x.dtype.type(0), x.dtype.type(1)

@@ -3,7 +3,7 @@
 A tile of the result, 8 rows of 32 numbers in float32, stays in 16 registers while k runs over a
 row of x and a column of y:
 
-    zᵢⱼ += xᵢₖ yₖⱼ        one number of x, repeated, times 16 neighbours of y: 16 sums at once
+    zᵢⱼ += xᵢₖ yₖⱼ        one number of x, repeated, times 16 neighbors of y: 16 sums at once
 
 which takes 16 fused products and sums for every 10 loads, and so runs at the pace of arithmetic,
 not of memory.  The numbers of y that one tile needs are first copied side by side, and serve the
@@ -68,7 +68,7 @@ def _add_product(
         def place(start: Any, row: Any, i: Any, column: int = 0) -> Any:
             return build.gep(start, [build.add(build.mul(row, i), index(column))])
 
-        def neighbours(start: Any) -> Any:
+        def neighbors(start: Any) -> Any:
             return build.bitcast(start, register.as_pointer())
 
         def repeated(one: Any) -> Any:
@@ -84,20 +84,21 @@ def _add_product(
         x_rows = [place(x, x_row, index(i)) for i in range(ROWS)]
         sums = {(i, j): cgutils.alloca_once(build, register) for i, j in tile}
         for i, j in tile:
-            row = neighbours(place(start, start_row, index(i), j * lanes))
+            row = neighbors(place(start, start_row, index(i), j * lanes))
             build.store(build.load(row, align=1), sums[i, j])
         prefetch = cgutils.get_or_insert_function(
             build.module,
             ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, *[ir.IntType(32)] * 3]),
             "llvm.prefetch.p0",
         )
-        following = place(x, x_row, index(ROWS))  # the next tile's rows, if x's rows are whole
+        # The next tile's rows of x lie one behind the other: 8 numbers for each k.
+        following = place(x, x_row, index(ROWS))
         with cgutils.for_range(build, depth) as loop:
             k = loop.index
             there = build.bitcast(place(following, k, index(ROWS)), cgutils.voidptr_t)
             build.call(prefetch, [there, *(ir.IntType(32)(n) for n in (0, 3, 1))])
             row_of_y = [
-                build.load(neighbours(place(y, k, index(REGISTERS * lanes), j * lanes)), align=1)
+                build.load(neighbors(place(y, k, index(REGISTERS * lanes), j * lanes)), align=1)
                 for j in range(REGISTERS)
             ]
             for i in range(ROWS):
@@ -107,7 +108,7 @@ def _add_product(
                     total = build.fadd(build.load(sums[i, j]), term, flags=["contract"])
                     build.store(total, sums[i, j])
         for i, j in tile:
-            row = neighbours(place(z, z_row, index(i), j * lanes))
+            row = neighbors(place(z, z_row, index(i), j * lanes))
             build.store(build.load(sums[i, j]), row, align=1)
         return context.get_dummy_value()
 

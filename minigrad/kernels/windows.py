@@ -162,12 +162,12 @@ def index_of_maximum(x: Any, kernel: Any, stride: Any, padding: Any, z: Any) -> 
 
 
 # Windows of 2x2 side by side in images of even width, nearly all that networks use: there the
-# elements 2k and 2k + 1 are neighbours in a row for every k.  A loop over a whole channel finds the
+# elements 2k and 2k + 1 are neighbors in a row for every k.  A loop over a whole channel finds the
 # larger of each two, and a loop over each row compares those with the ones below.
 
 
 @njit(forceinline=True)  # type: ignore[untyped-decorator]
-def _larger_neighbours(x: Any, z: Any) -> None:
+def _larger_neighbors(x: Any, z: Any) -> None:
     """Write the larger of x[2k] and x[2k + 1] to z[k]."""
     for k in range(z.size):
         left, right = x[2 * k], x[2 * k + 1]
@@ -182,7 +182,7 @@ def maximum_2x2(x: Any, z: Any) -> None:
     larger = np.empty(x.shape[2] * columns, x.dtype)
     for n in range(z.shape[0]):
         for c in range(z.shape[1]):
-            _larger_neighbours(flat[n, c], larger)
+            _larger_neighbors(flat[n, c], larger)
             for r in range(rows):
                 above, below = larger[2 * r * columns :], larger[(2 * r + 1) * columns :]
                 for q in range(columns):
@@ -198,11 +198,11 @@ def put_at_maximum_2x2(g: Any, x: Any, z: Any) -> None:
     flat = x.reshape(x.shape[0], x.shape[1], x.shape[2] * x.shape[3])
     flat_z = z.reshape(flat.shape)
     larger = np.empty(x.shape[2] * columns, x.dtype)
-    share = np.zeros(larger.size, g.dtype)  # what of g goes to either of two neighbours
+    share = np.zeros(larger.size, g.dtype)  # what of g goes to either of two neighbors
     for n in range(g.shape[0]):
         for c in range(g.shape[1]):
             channel, channel_z = flat[n, c], flat_z[n, c]
-            _larger_neighbours(channel, larger)
+            _larger_neighbors(channel, larger)
             for r in range(rows):
                 above, below = larger[2 * r * columns :], larger[(2 * r + 1) * columns :]
                 to_above, to_below = share[2 * r * columns :], share[(2 * r + 1) * columns :]

@@ -30,7 +30,7 @@ class Conv2d(Module):
         Number of channels of the input and of the output.
     kernel_size, stride, padding, dilation : int or (int, int)
         Height and width of the filter; its step; the zeros around the image on each side; the
-        distance between neighbouring elements of the filter on the image.
+        distance between neighboring elements of the filter on the image.
     bias : bool
         Whether there is a b.
     rng : numpy.random.Generator
