@@ -223,7 +223,7 @@ class Measurement:
         return run.training[:, group].sum(axis=1) / self.counts()[group].sum()
 
     def final_loss_of(self, run: Trained, group: list[int]) -> float:
-        """Return the mean of this over the last looks."""
+        """Return the mean of `loss_of` over the last looks."""
         return float(self.loss_of(run, group)[run.last].mean())
 
     def held_out(self, run: Trained) -> float:
@@ -238,7 +238,7 @@ class Measurement:
 
 
 def measure(setting: Setting) -> Measurement:
-    """Train with every optimizer and rate, one run after the other."""
+    """Train with every optimizer and rate, one after the other, as each may use several cores."""
     text = time_machine(setting.path)
     evaluation_windows(text)  # raises if the text is too short
     steps = setting.steps or (QUICK_STEPS if setting.reduced else STEPS)
@@ -319,7 +319,7 @@ def _characters(m: Measurement) -> list[str]:
     if m.diverged:
         return ["the loss of single characters: none, where every learning rate diverges"]
     lines = [
-        f"the best runs' loss on characters that come next, training windows, mean over the last "
+        "the best runs' loss on characters that come next, training windows, mean over the last "
         f"{final_steps(m.steps)}",
         f"steps; -: fewer than {FEWEST} such characters there",
         f"{'':34}{'share':>7}{'SGD':>9}{'Adam':>9}{'difference':>13}",
