@@ -73,7 +73,7 @@ def _complaint(names: list[str], arguments: argparse.Namespace) -> str:
     trained = [name for name in names if name in TRAININGS]
     for option in ("workers", "cluster", "fresh"):
         if getattr(arguments, option) and not asked and not (option == "fresh" and trained):
-            also = f"; {trained[0]} uses all cores for one run" if trained else ""
+            also = f"; {trained[0]} runs its trainings one after the other" if trained else ""
             return f"--{option} belongs to claims and to questions: {', '.join(QUESTIONS)}{also}"
     for option in ("steps", "quick"):
         if getattr(arguments, option) and not trained:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["FINAL", "final_loss", "final_steps", "is_at_edge", "smoothed"]
+__all__ = ["FINAL", "edge_remark", "final_loss", "final_steps", "is_at_edge", "smoothed"]
 
 FINAL = 100
 
@@ -49,3 +49,19 @@ def smoothed(losses: npt.NDArray[Any], width: int) -> npt.NDArray[Any]:
 def is_at_edge(lr: float, lrs: Sequence[float]) -> bool:
     """Return whether a learning rate is the smallest or the largest of those that were tried."""
     return lr in (min(lrs), max(lrs))
+
+
+def edge_remark(label: str, lr: float, lrs: Sequence[float]) -> str:
+    """Return what is to be said of the best of the rates that were tried: nothing if it is inside.
+
+    Examples
+    --------
+    >>> edge_remark("Adam", 0.01, [0.001, 0.003, 0.01])
+    "Adam's best η is the largest of its 3: there may be a better one beyond."
+    >>> edge_remark("Adam", 0.003, [0.001, 0.003, 0.01])
+    ''
+    """
+    if not is_at_edge(lr, lrs):
+        return ""
+    which = "smallest" if lr == min(lrs) else "largest"
+    return f"{label}'s best η is the {which} of its {len(lrs)}: there may be a better one beyond."

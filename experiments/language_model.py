@@ -22,7 +22,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from datasets.time_machine import VOCABULARY, Text, decode, time_machine
-from experiments.final_loss import final_loss, final_steps, is_at_edge, smoothed
+from experiments.final_loss import edge_remark, final_loss, final_steps, smoothed
 from experiments.lineup import LABELS, line
 from experiments.question import Question, Setting, Verdict, ask
 from experiments.trainings.characters import (
@@ -42,8 +42,9 @@ Array = npt.NDArray[np.float64]
 # `experiments.trainings.tiny_lm`: token and position embeddings of width 128, two blocks of causal
 # attention with two heads and an MLP 128-512-128, a linear head; 412,188 parameters in float32.  It
 # reads 64 characters and says at each of them how probable every character is as the next.  The
-# loss is the mean cross-entropy, in nats a character; e to its power, the *perplexity*, is as if
-# the model guessed among so many characters, all alike.  Guessing among all 28: loss log 28 = 3.33.
+# loss is the mean cross-entropy, in nats a character; e to the loss, the *perplexity*: the number
+# of equally likely characters that would be as hard to guess.  Guessing among all 28: loss
+# log 28 = 3.33.
 #
 # ## The text
 #
@@ -61,10 +62,18 @@ Array = npt.NDArray[np.float64]
 # last quarter, if there are fewer than 400).  A run whose loss or gradients are no longer finite
 # has diverged.
 #
+# The final loss is a *training loss*, and so is its perplexity: 2,000 batches of 64 windows are
+# 1.28 epochs, and the windows overlap, so that each character is to be predicted about 82 times.
+# Part of what is learned is memory; the loss on held-out text stands beside it.
+#
+# At a constant learning rate the last steps still move the model to and fro.  Losses on held-out
+# text and on single characters are therefore means too: of the looks from where the final loss
+# begins, which are three.
+#
 # The rates are centered where each optimizer is usually run.  Lion's steps have the length η in
 # every coordinate, Adam's are mostly shorter, so Lion's rates are three times smaller.  Yogi's
-# default ε, 0.001, is larger than nine in ten gradients are here: its steps are shorter than
-# Adam's, and its rates three times larger.
+# default ε, 0.001, is larger than most gradients are here: its steps are shorter than Adam's, and
+# its rates three times larger.
 #
 # The quick version leaves out each optimizer's smallest rate, with which few steps lead nowhere.
 
@@ -166,6 +175,12 @@ class Trained:
         """Mean loss of the last steps."""
         return final_loss(self.losses)
 
+    @property
+    def last(self) -> npt.NDArray[np.bool_]:
+        """Which looks are at its end: those from where the final loss begins."""
+        steps = len(self.losses)
+        return self.evaluated >= steps - final_steps(steps)
+
 
 @dataclass(frozen=True)
 class Measurement:
@@ -193,6 +208,11 @@ class Measurement:
         """Return the run with the lowest final loss."""
         return min(self.runs[optimizer], key=lambda run: run.final)
 
+    @property
+    def diverged(self) -> bool:
+        """Whether one of the two that are compared diverges at every learning rate."""
+        return any(self.best(name).diverged for name in COMPARED)
+
     def counts(self, part: str = "training") -> Array:
         """Return how often each character comes next in the windows looked at, shape (28,)."""
         windows = dict(zip(("training", "held_out"), evaluation_windows(self.text), strict=True))
@@ -202,9 +222,23 @@ class Measurement:
         """Return the mean loss of these characters at each look, on the training windows."""
         return run.training[:, group].sum(axis=1) / self.counts()[group].sum()
 
+    def final_loss_of(self, run: Trained, group: list[int]) -> float:
+        """Return the mean of `loss_of` over the last looks."""
+        return float(self.loss_of(run, group)[run.last].mean())
+
+    def held_out(self, run: Trained) -> float:
+        """Return the mean loss on held-out text, over the last looks."""
+        return float(run.held_out[run.last].sum(axis=1).mean() / self.counts("held_out").sum())
+
+    def losses_by_group(self) -> dict[str, tuple[float, float]]:
+        """Return the final losses under SGD and under Adam, of the frequent and the rare ones."""
+        sgd, adam = (self.best(name) for name in COMPARED)
+        groups = zip(("frequent", "rare"), frequent_and_rare(self.text), strict=True)
+        return {k: (self.final_loss_of(sgd, g), self.final_loss_of(adam, g)) for k, g in groups}
+
 
 def measure(setting: Setting) -> Measurement:
-    """Train with every optimizer and rate, one run after the other; each uses all cores."""
+    """Train with every optimizer and rate, one after the other, as each may use several cores."""
     text = time_machine(setting.path)
     evaluation_windows(text)  # raises if the text is too short
     steps = setting.steps or (QUICK_STEPS if setting.reduced else STEPS)
@@ -239,8 +273,10 @@ def _trained(run: dict[str, Any], result: dict[str, Any]) -> Trained:
 # %% [markdown]
 # ## In numbers
 #
-# *Held out* is the loss on text that was not trained on, after the last step.  PyTorch's numbers
-# stand where they belong: beside the full protocol on the real text.
+# *Held out* is the loss on text that was not trained on.  PyTorch's numbers stand where they
+# belong: beside the full protocol on the real text.  Some characters are so rare that the windows
+# looked at have only a few of them; with fewer than 20, their losses are not printed.
+FEWEST = 20
 
 
 # %% The table
@@ -255,8 +291,10 @@ def _runs(m: Measurement) -> list[str]:
         m.text.source,
         f"{m.steps:,} steps of {BATCH_SIZE} windows{', a quick preview' if m.quick else ''}; seed "
         f"{m.seed}; SGD has momentum 0.9",
-        f"final loss: mean of the last {final_steps(m.steps)} steps, nats a character, *: an "
-        "optimizer's best; ms: median step",
+        f"final loss: training loss, mean of the last {final_steps(m.steps)} steps, nats a "
+        "character, *: an optimizer's best",
+        "perplexity: e to it; held out: loss on other text, mean over the same steps; ms: median "
+        "step",
         f"{'':12}{'η':>8}{'final loss':>13}{'PyTorch':>10}{'perplexity':>13}{'held out':>11}"
         f"{'ms':>8}",
     ]
@@ -268,8 +306,7 @@ def _runs(m: Measurement) -> list[str]:
                 if run.diverged
                 else f"{run.final:12.3f}{'*' if run is m.best(name) else ' '}"
                 f"{'-' if theirs is None else f'{theirs:.3f}':>10}{np.exp(run.final):12.2f} "
-                f"{run.held_out[-1].sum() / m.counts('held_out').sum():11.3f}"
-                f"{run.milliseconds:8.1f}"
+                f"{m.held_out(run):11.3f}{run.milliseconds:8.1f}"
             )
             lines.append(f"{LABELS[name] if run is runs[0] else '':12}{run.lr:8g}{numbers}")
     return lines
@@ -279,23 +316,28 @@ def _characters(m: Measurement) -> list[str]:
     """Return the final loss of each group, and of each character, for the two that are compared."""
     counts = np.bincount(training_characters(m.text), minlength=len(VOCABULARY))
     shares = counts / counts.sum()
-    frequent, rare = frequent_and_rare(m.text)
-    sgd, adam = (m.best(name) for name in COMPARED)
-    if sgd.diverged or adam.diverged:
+    if m.diverged:
         return ["the loss of single characters: none, where every learning rate diverges"]
     lines = [
-        "the best runs' loss on characters that come next, after the last step, training windows:",
+        "the best runs' loss on characters that come next, training windows, mean over the last "
+        f"{final_steps(m.steps)}",
+        f"steps; -: fewer than {FEWEST} such characters there",
         f"{'':34}{'share':>7}{'SGD':>9}{'Adam':>9}{'difference':>13}",
     ]
-    for label, group in (("frequent", frequent), ("rare", rare)):
-        a, b = (m.loss_of(run, group)[-1] for run in (sgd, adam))
+    groups = frequent_and_rare(m.text)
+    for (label, (a, b)), group in zip(m.losses_by_group().items(), groups, strict=True):
         name = f"{label}: {_shown(group)}"
         lines.append(f"{name:34}{shares[group].sum():7.1%}{a:9.3f}{b:9.3f}{a - b:+13.3f}")
-    seen = [i for i in np.argsort(-counts, kind="stable") if m.counts()[i]]
+    sgd, adam = (m.best(name) for name in COMPARED)
     cells = [
         f"{_shown([i])} {shares[i]:6.2%}"
-        + "".join(f"{run.training[-1, i] / m.counts()[i]:6.2f}" for run in (sgd, adam))
-        for i in seen
+        + (
+            "".join(f"{m.final_loss_of(run, [i]):6.2f}" for run in (sgd, adam))
+            if m.counts()[i] >= FEWEST
+            else 2 * f"{'-':>6}"
+        )
+        for i in np.argsort(-counts, kind="stable")
+        if counts[i]
     ]
     height = -(-len(cells) // 4)
     lines += ["", "     ".join([f"{'share':>8}{'SGD':>6}{'Adam':>6}"] * 4)]
@@ -325,6 +367,9 @@ def _samples(m: Measurement) -> list[str]:
 #    as a part of SGD's loss; in part if in nats only, since the loss on rare characters is larger
 #    from the beginning; and fails otherwise, also if there is no advantage on the rare ones.
 #
+# If one of the two diverges at every rate, nothing is known of it tuned, and both fail.  Both are
+# about training; the first one's remark says how it is on held-out text.
+#
 # A best rate at the edge of its grid is named: beyond it there may be a better one.
 
 
@@ -335,57 +380,56 @@ def judge(m: Measurement) -> list[Verdict]:
 
 
 def _judge_default(m: Measurement) -> Verdict:
+    claim = "Adam is the default for transformers and language models."
+    if m.diverged:
+        return Verdict(claim, "one of them diverges at every rate", "fails")
     sgd, adam = (m.best(name) for name in COMPARED)
-    lower = np.isfinite(adam.final) and adam.final < sgd.final
-    others = [m.best(name) for name in m.runs if name not in COMPARED]
     remark = [f"{m.steps:,} steps and fewer rates, a preview."] if m.quick else []
-    remark += [_edge(m, name) for name in COMPARED]
     remark += [
-        f"{LABELS[run.optimizer]}, tuned alike, ends at {run.final:.3f} (η = {run.lr:g})."
-        for run in others
+        f"On held-out text the loss of Adam is {m.held_out(adam):.3f}, of SGD with momentum "
+        f"{m.held_out(sgd):.3f}: Adam is {'' if m.held_out(adam) < m.held_out(sgd) else 'not '}"
+        "ahead there."
     ]
+    remark += [
+        edge_remark(LABELS[name], m.best(name).lr, [run.lr for run in m.runs[name]])
+        for name in COMPARED
+    ]
+    for run in [m.best(name) for name in m.runs if name not in COMPARED]:
+        end = f"ends at {run.final:.3f} (η = {run.lr:g})"
+        remark += [
+            f"{LABELS[run.optimizer]}, tuned alike, "
+            f"{'diverges at every rate' if run.diverged else end}."
+        ]
     return Verdict(
-        claim="Adam is the default for transformers and language models.",
-        number=f"final loss of Adam {adam.final:.3f} (η = {adam.lr:g}), of SGD with momentum "
-        f"{sgd.final:.3f} (η = {sgd.lr:g}): {_percent_lower(m)}; perplexity "
+        claim,
+        number=f"final training loss of Adam {adam.final:.3f} (η = {adam.lr:g}), of SGD with "
+        f"momentum {sgd.final:.3f} (η = {sgd.lr:g}): {_percent_lower(m)}; perplexity "
         f"{np.exp(adam.final):.2f} and {np.exp(sgd.final):.2f} a character",
-        verdict="fails" if not lower else "holds" if adam.final <= 0.9 * sgd.final else "in part",
+        verdict="fails"
+        if adam.final >= sgd.final
+        else "holds"
+        if adam.final <= 0.9 * sgd.final
+        else "in part",
         remark=" ".join([*filter(None, remark), "One small model, one text, one seed."]),
     )
 
 
 def _percent_lower(m: Measurement) -> str:
     sgd, adam = (m.best(name).final for name in COMPARED)
-    if not np.isfinite(sgd) or not np.isfinite(adam):
-        return "one of them diverges at every rate"
     part = adam / sgd - 1
     return f"{abs(part):.1%} {'lower' if part < 0 else 'higher'}"
 
 
-def _edge(m: Measurement, name: str) -> str:
-    lrs = [run.lr for run in m.runs[name]]
-    lr = m.best(name).lr
-    if not is_at_edge(lr, lrs):
-        return ""
-    which = "smallest" if lr == min(lrs) else "largest"
-    return (
-        f"{LABELS[name]}'s best η is the {which} of its {len(lrs)}: there may be a better one "
-        "beyond."
-    )
-
-
 def _judge_rare(m: Measurement) -> Verdict:
-    sgd, adam = (m.best(name) for name in COMPARED)
     claim = (
         "Adam is ahead of SGD on language models because of what is rare, on which SGD makes slow "
         "progress (Kunstner et al. 2024)."
     )
-    if sgd.diverged or adam.diverged:
+    if m.diverged:
         return Verdict(claim, "one of them diverges at every rate", "fails", source="paper")
-    groups = frequent_and_rare(m.text)
-    of_sgd, of_adam = ([m.loss_of(run, g)[-1] for g in groups] for run in (sgd, adam))
-    frequent, rare = (a - b for a, b in zip(of_sgd, of_adam, strict=True))
-    part_frequent, part_rare = frequent / of_sgd[0], rare / of_sgd[1]
+    losses = m.losses_by_group()
+    frequent, rare = (sgd - adam for sgd, adam in losses.values())
+    part_frequent, part_rare = (1 - adam / sgd for sgd, adam in losses.values())
     larger = rare > max(0.0, frequent)
     return Verdict(
         claim,
@@ -412,13 +456,20 @@ def draw(m: Measurement) -> Figure:
     _draw_losses(m, axes[0])
     _draw_rates(m, axes[1])
     _draw_groups(m, axes[2])
-    sgd, adam = (m.best(name) for name in COMPARED)
-    figure.suptitle(
-        f"TinyLM after {m.steps:,} steps{' (quick)' if m.quick else ''}: Adam's loss is "
-        f"{adam.final:.2f}, that of SGD with momentum {sgd.final:.2f}: {_percent_lower(m)}, each "
-        f"at its best learning rate\n{m.text.source.split(',')[0]}; seed {m.seed}"
-    )
+    figure.suptitle(f"{finding(m)}\n{m.text.source.split(',')[0]}; seed {m.seed}")
     return figure
+
+
+def finding(m: Measurement) -> str:
+    """Say how far apart the two are, in one line."""
+    head = f"TinyLM after {m.steps:,} steps{' (quick)' if m.quick else ''}: "
+    if m.diverged:
+        return head + "SGD with momentum or Adam diverges at every rate"
+    sgd, adam = (m.best(name).final for name in COMPARED)
+    return (
+        f"{head}Adam's training loss is {adam:.2f}, that of SGD with momentum {sgd:.2f}: "
+        f"{_percent_lower(m)}, each at its best learning rate"
+    )
 
 
 def _draw_losses(m: Measurement, ax: Axes) -> None:
@@ -463,19 +514,23 @@ def _draw_groups(m: Measurement, ax: Axes) -> None:
     shown = "\n".join(f"{label}: {_shown(group)}" for label, group in groups.items())
     ax.legend(title=shown, fontsize="small", title_fontsize="small", loc="upper right")
     ax.set_ylim(top=1.35 * ax.get_ylim()[1])  # room for the legend
-    sgd, adam = (m.best(name) for name in COMPARED)
-    frequent, rare = (m.loss_of(sgd, g)[-1] - m.loss_of(adam, g)[-1] for g in groups.values())
-    ax.set_title(
-        f"Adam's advantage: {frequent:+.2f} nats on frequent\ncharacters, {rare:+.2f} on rare ones",
-        size="medium",
-    )
     ax.grid(alpha=0.3)
+    if not m.diverged:
+        frequent, rare = (sgd - adam for sgd, adam in m.losses_by_group().values())
+        ax.set_title(
+            f"Adam's advantage: {frequent:+.2f} nats on frequent\n"
+            f"characters, {rare:+.2f} on rare ones",
+            size="medium",
+        )
 
 
 # %% What `python -m experiments language_model` asks
 QUESTION = Question(
     asks="How much better does Adam train a small language model than SGD with momentum?",
-    equations=(r"L = -\frac{1}{n} \sum_i \log p(c_{i+1} \mid c_{i-63}, \ldots, c_i)",),
+    equations=(
+        r"L = -\frac{1}{64 n} \sum_i \sum_{j=1}^{64}"
+        r" \log p(c_{i+j} \mid c_i, \ldots, c_{i+j-1})",
+    ),
     measure=measure,
     table=table,
     judge=judge,

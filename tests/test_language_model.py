@@ -14,6 +14,7 @@ from experiments import language_model as script
 from experiments.__main__ import main
 from experiments.final_loss import final_steps
 from experiments.language_model import Measurement, Trained
+from experiments.page import equation
 from experiments.question import Setting
 from experiments.trainings import characters
 from experiments.trainings.resumable import Checkpoints
@@ -154,10 +155,15 @@ def made_up(
     steps: int = STEPS,
     **others: dict[float, float],
 ) -> Measurement:
-    """A measurement with these final losses, and losses of (frequent, rare) ones of the two."""
+    """A measurement with these final losses, and losses of (frequent, rare) ones of the two.
+
+    These are means of the last two looks; the one before them says something else.
+    """
     m = Measurement(text, 1, steps, False, {})
     frequent, rare = script.frequent_and_rare(text)
     diverged = np.full(steps, np.inf)
+    first = steps - final_steps(steps)
+    looks = np.array([[3.3], [7.0], [1.1], [0.9]])
     by_optimizer = {"sgd": sgd, "adam": adam, **others}
     for name, finals in by_optimizer.items():
         low, high = groups[script.COMPARED.index(name)] if name in script.COMPARED else (2.0, 2.0)
@@ -166,9 +172,8 @@ def made_up(
         m.runs[name] = [
             Trained(
                 name, lr, np.linspace(final + 1, final, steps) if final < 9 else diverged,
-                0 if final < 9 else 3, 68.0, np.array([0, steps]),
-                np.array([3.3 * m.counts(), each * m.counts()]),
-                np.array([3.3 * m.counts("held_out"), each * m.counts("held_out")]),
+                0 if final < 9 else 3, 68.0, np.array([0, first - 1, first, steps]),
+                looks * each * m.counts(), looks * each * m.counts("held_out"),
                 "the time traveller " + 40 * "saw it ",
             )
             for lr, final in finals.items()
@@ -182,7 +187,7 @@ def verdicts(m: Measurement) -> list[str]:
 
 @pytest.mark.parametrize(
     ("sgd", "adam", "expected"),
-    [(2.0, 1.5, "holds"), (2.0, 1.9, "in part"), (1.5, 2.0, "fails"), (9, 2.0, "holds"),
+    [(2.0, 1.5, "holds"), (2.0, 1.9, "in part"), (1.5, 2.0, "fails"), (9, 2.0, "fails"),
      (2.0, 9, "fails"), (9, 9, "fails")],
 )  # fmt: skip
 def test_adam_is_the_default_if_its_best_loss_is_a_tenth_lower(
@@ -191,8 +196,12 @@ def test_adam_is_the_default_if_its_best_loss_is_a_tenth_lower(
     m = made_up(stand_in, {0.1: sgd, 0.3: 9}, {1e-3: 9, 3e-3: adam})
     assert verdicts(m)[0] == expected
     script.table(m)
-    script.draw(m)
+    title = script.draw(m).get_suptitle()
     plt.close("all")
+    if 9 in (sgd, adam):
+        assert verdicts(m) == ["fails", "fails"]
+        assert {v.number for v in script.judge(m)} == {"one of them diverges at every rate"}
+        assert "SGD with momentum or Adam diverges at every rate" in title
 
 
 def test_the_final_loss_is_the_mean_of_the_last_100_steps(stand_in: Text) -> None:
@@ -215,6 +224,51 @@ def test_rare_characters_explain_it_if_the_advantage_is_larger_there(
 ) -> None:
     m = made_up(stand_in, {0.1: 2.0}, {1e-3: 1.0}, (of_sgd, of_adam))
     assert verdicts(m)[1] == expected
+
+
+@pytest.mark.parametrize(("adam", "ahead"), [(1.9, "is ahead"), (2.1, "is not ahead")])
+def test_the_held_out_losses_stand_beside_the_training_losses_whoever_is_ahead(
+    stand_in: Text, adam: float, ahead: str
+) -> None:
+    m = made_up(stand_in, {0.1: 2.0}, {1e-3: 1.0}, ((2.0, 2.0), (adam, adam)))
+    frequent, rare = script.frequent_and_rare(stand_in)
+    others = np.delete(np.arange(28), frequent + rare)
+    shares = m.counts("held_out") / m.counts("held_out").sum()
+    expected = 2 * shares[others].sum() + adam * shares[frequent + rare].sum()
+    assert m.held_out(m.best("adam")) == pytest.approx(expected, rel=1e-12)
+    verdict = script.judge(m)[0]
+    assert verdict.verdict == "holds"  # by the training loss
+    assert "final training loss" in verdict.number
+    assert (
+        f"On held-out text the loss of Adam is {expected:.3f}, of SGD with momentum 2.000: "
+        f"Adam {ahead} there."
+    ) in verdict.remark
+
+
+def test_losses_of_groups_are_means_of_the_looks_that_the_final_loss_spans(stand_in: Text) -> None:
+    m = made_up(stand_in, {0.1: 2.0}, {1e-3: 1.0}, ((2.0, 3.0), (1.5, 2.5)))
+    for found, expected in zip(m.losses_by_group().values(), ((2, 1.5), (3, 2.5)), strict=True):
+        assert found == pytest.approx(expected, rel=1e-12)
+
+
+def test_characters_that_come_next_too_seldom_have_no_number(
+    stand_in: Text, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(characters, "EVALUATED", 5)  # 320 targets
+    m = made_up(stand_in, {0.1: 2.0}, {1e-3: 1.0})
+    counts = np.bincount(characters.training_characters(stand_in), minlength=28)
+    cells = script.table(m).partition("share   SGD  Adam")[2].partition("what the best")[0]
+    fewer = np.count_nonzero((m.counts() < 20) & (counts > 0))
+    assert 0 < fewer < np.count_nonzero(counts)
+    assert cells.count("     -     -") == fewer
+    assert cells.count("%") == np.count_nonzero(counts)
+
+
+def test_an_optimizer_that_always_diverges_ends_nowhere(stand_in: Text) -> None:
+    m = made_up(stand_in, {0.1: 2.0}, {1e-3: 1.0}, yogi={1e-2: 9, 3e-2: 9})
+    remark = script.judge(m)[0].remark
+    assert "Yogi, tuned alike, diverges at every rate." in remark
+    assert "inf" not in remark
 
 
 def test_a_best_rate_at_the_edge_of_its_grid_is_named(stand_in: Text) -> None:
@@ -247,9 +301,22 @@ def test_pytorchs_numbers_stand_beside_the_full_protocol_only(
 def test_the_title_is_made_from_the_numbers(stand_in: Text) -> None:
     m = made_up(stand_in, {0.1: 1.0}, {1e-3: 2.0})
     figure = script.draw(m)
-    finding = "Adam's loss is 2.12, that of SGD with momentum 1.12: 89.0% higher"
+    finding = "Adam's training loss is 2.12, that of SGD with momentum 1.12: 89.0% higher"
     assert finding in figure.get_suptitle()
     plt.close(figure)
+
+
+def test_the_equation_can_be_drawn_and_is_the_loss() -> None:
+    for tex in script.QUESTION.equations:
+        assert equation(tex).rstrip().endswith(b"</svg>")
+    model = TinyLM(width=8, rng=np.random.default_rng(0))
+    c = np.random.default_rng(1).integers(0, 28, (2, 65))
+    total = 0.0
+    for window in c:
+        for j in range(1, 65):  # each from the characters before it alone
+            logits = model(window[np.newaxis, :j]).data[0, -1].astype(np.float64)
+            total -= logits[window[j]] - np.log(np.exp(logits).sum())
+    assert model.loss(c[:, :-1], c[:, 1:]).item() == pytest.approx(total / (64 * 2), rel=1e-5)
 
 
 # All of it, and the command line
@@ -324,7 +391,7 @@ def test_error_a_checkpoint_of_another_training(
     [
         (["adam", "--steps", "100"], "--steps belongs to language_model"),
         (["divergence", "--quick"], "--quick belongs to language_model"),
-        (["language_model", "--workers", "2"], "language_model uses all cores for one run"),
+        (["language_model", "--workers", "2"], "language_model runs its trainings one after"),
         (["language_model", "--optimizers", "muon"], "no learning rates to try for muon; it has"),
         (["language_model", "--optimizers", "adan"], "no optimizer 'adan'; did you mean"),
         (["language_model", "--full"], "--full belongs to claims"),

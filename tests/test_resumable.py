@@ -255,6 +255,19 @@ def test_a_training_that_diverges_ends_with_losses_of_inf(tmp_path: Path) -> Non
         assert [entry["step"] for entry in history.evaluations] == [0]
 
 
+def test_the_summary_has_a_list_for_each_name_that_was_evaluated() -> None:
+    history = History([2.0, 1.0], [{"step": 0, "right": 0.1}, {"step": 2, "right": 0.5}],
+                      [0.25, 0.75])  # fmt: skip
+    assert history.summary() == {
+        "losses": [2.0, 1.0], "diverged": 0, "milliseconds": 500.0,
+        "evaluated": [0, 2], "right": [0.1, 0.5],
+    }  # fmt: skip
+    at_once = History([math.inf], diverged=1).summary()
+    assert at_once == {
+        "losses": [math.inf], "diverged": 1, "milliseconds": 0.0, "evaluated": [],
+    }  # fmt: skip
+
+
 # Several
 
 

@@ -70,10 +70,9 @@ def train_on_text(
     Returns
     -------
     dict
-        The step's ``losses``; the step at which it ``diverged``, or 0; the median step's
-        ``milliseconds``; what was ``evaluated`` after which steps: the sum of the losses of each
-        character of the vocabulary, ``training`` and ``held_out``; and ``sample``, the prompt
-        and the characters that it writes after it, none if it has diverged.
+        `History.summary`, where ``training`` and ``held_out`` are the sums of the losses of each
+        character of the vocabulary; and ``sample``, the prompt and the characters that the model
+        writes after it, none if it has diverged.
     """
     model, rule, batches = start_on_text(
         text, optimizer=optimizer, lr=lr, seed=seed, **hyperparameters
@@ -90,15 +89,7 @@ def train_on_text(
     if history.diverged is None:
         with one_blas_thread():
             sample = write_on(model, encode(PROMPT), SAMPLED, np.random.default_rng(seed))
-    return {
-        "losses": history.losses,
-        "diverged": history.diverged or 0,
-        "milliseconds": 1000 * float(np.median(history.seconds)) if history.seconds else 0.0,
-        "evaluated": [entry["step"] for entry in history.evaluations],
-        "training": [entry["training"] for entry in history.evaluations],
-        "held_out": [entry["held_out"] for entry in history.evaluations],
-        "sample": sample.tolist(),
-    }
+    return {**history.summary(), "sample": sample.tolist()}
 
 
 def start_on_text(
@@ -161,7 +152,7 @@ def losses_by_character(
 def write_on(
     model: Any, prompt: npt.NDArray[np.int64], length: int, rng: np.random.Generator
 ) -> npt.NDArray[np.int64]:
-    """Return the prompt and `length` characters after it, each drawn as probable as the model says.
+    """Return the prompt and `length` characters after it, each drawn with the model's probability.
 
     The model sees the last 64 characters.
 

@@ -110,8 +110,7 @@ def train_on_images(
     Returns
     -------
     dict
-        The steps' ``losses``; the step at which it ``diverged``, or 0; the median step's
-        ``milliseconds``; and the ``accuracy`` on the test images, ``evaluated`` after which steps.
+        `History.summary`, where ``accuracy`` is that on the test images.
     """
     rng = np.random.default_rng(seed)
     model = SmallCNN(data.train.X.shape[-1], rng=rng)
@@ -121,10 +120,4 @@ def train_on_images(
         model, rule, batches, steps=steps, checkpoints=checkpoints, description=description,
         every=every, parts=1, evaluate=lambda: {"accuracy": accuracy(model, data.test)},
     )  # fmt: skip
-    return {
-        "losses": history.losses,
-        "diverged": history.diverged or 0,
-        "milliseconds": 1000 * float(np.median(history.seconds)) if history.seconds else 0.0,
-        "evaluated": [entry["step"] for entry in history.evaluations],
-        "accuracy": [entry["accuracy"] for entry in history.evaluations],
-    }
+    return history.summary()

@@ -2,7 +2,7 @@
 
 `train` is the loop: losses of every step, a checkpoint every minute, at the end, and on Ctrl-C.
 `one_by_one` runs several trainings and keeps their results as JSON lines, as a sweep does; but one
-after the other, since each of them takes all cores.
+after the other, since each may use several cores.
 
 A checkpoint is continued only by the training that wrote it: the same run, on the same data, by
 the same source code.  Only the number of steps may be another one.
@@ -76,6 +76,22 @@ class History:
             raise ValueError(f"a history has {', '.join(vars(self))}, this one {', '.join(state)}")
         vars(self).update(state)
 
+    def summary(self) -> dict[str, Any]:
+        """Return the training's outcome as JSON values by name.
+
+        ``losses``; the step at which it ``diverged``, or 0; the median step's ``milliseconds``;
+        after which steps it was ``evaluated``; and for each name that `evaluate` returned the
+        list of what it returned.
+        """
+        names = [name for entry in self.evaluations[:1] for name in entry if name != "step"]
+        return {
+            "losses": self.losses,
+            "diverged": self.diverged or 0,
+            "milliseconds": 1000 * float(np.median(self.seconds)) if self.seconds else 0.0,
+            "evaluated": [entry["step"] for entry in self.evaluations],
+            **{name: [entry[name] for entry in self.evaluations] for name in names},
+        }
+
 
 # The loop
 
@@ -95,7 +111,7 @@ def train(
     """Train a model on minibatches, from its checkpoint on if there is one.
 
     Killed at any moment and called again, it returns the same losses, and leaves the same
-    parameters, to the last bit.
+    parameters, to the last bit on the same machine.
 
     Parameters
     ----------
@@ -213,8 +229,12 @@ def interrupt_noted() -> Iterator[threading.Event]:
 # Whose checkpoint it is
 
 
-class Run:
-    """What a training is known by; the part of a checkpoint that refuses all others."""
+class Identity:
+    """What a training is known by: its arguments, its data, its source code.
+
+    It is kept in the checkpoint beside what the training has learned, and changes never: restoring
+    it raises an error where the checkpoint is another training's.
+    """
 
     def __init__(self, known_by: Mapping[str, Any]) -> None:
         self.known_by = dict(known_by)
@@ -253,7 +273,9 @@ class Checkpoints:
     run: Mapping[str, Any]
 
     def restore(self, steps: int, **parts: Any) -> Checkpoint:
-        """Set the parts to the best checkpoint that there is, and return the one to save to.
+        """Set the parts to a checkpoint, if there is one, and return the one to save to.
+
+        It is the training's own, else that of the largest smaller number of steps.
 
         Raises
         ------
@@ -265,7 +287,7 @@ class Checkpoints:
         others = [path for path in self.folder.glob("*.npz") if path.stem.isdecimal()]
         shorter = [path for path in others if int(path.stem) < steps]
         nearest = max(shorter, key=lambda path: int(path.stem), default=own)
-        known = {"run": Run(self.run), **parts}  # first: it says best why another does not fit
+        known = {"run": Identity(self.run), **parts}  # first: it says best why another does not fit
         try:
             Checkpoint(own if own.exists() else nearest, **known).restore()
         except ValueError as error:
