@@ -73,5 +73,5 @@ def signal_share(g: Gradients) -> float:
 def noise_norms(g: Gradients) -> npt.NDArray[np.float64]:
     """Return the norm of each row's difference from the mean of all the others."""
     n = len(g)
-    others = n / (n - 1)  # g - (sum - g)/(n-1) is n/(n-1) times g - sum/n
-    return others * np.linalg.norm(g - g.mean(axis=0), axis=1).astype(np.float64)
+    factor = n / (n - 1)  # g - (sum - g)/(n-1) is n/(n-1) times g - sum/n
+    return factor * np.linalg.norm(g - g.mean(axis=0), axis=1).astype(np.float64)

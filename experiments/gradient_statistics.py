@@ -1,10 +1,10 @@
 # %% [markdown]
 """Gradient statistics: what Adam sees while it trains a transformer.
 
-Adam divides each coordinate of the gradient by √ŝ, the root of that coordinate's own mean square.
-This is worth something where coordinates differ.  By how much do they, in a small transformer that
-learns to write?  And are its gradients heavy-tailed, as is often said?  Run it whole, cell by cell,
-or with ``python -m experiments gradient_statistics``.
+Adam averages the gradients, and divides each coordinate of the average v̂ by √ŝ, the root of that
+coordinate's own mean square.  This is worth something where coordinates differ.  By how much do
+they, in a small transformer that learns to write?  And are its gradients heavy-tailed, as is often
+said?  Run it whole, cell by cell, or with ``python -m experiments gradient_statistics``.
 """
 
 # %% What is used
@@ -13,7 +13,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import erf
 from statistics import NormalDist
 from typing import Any
 
@@ -25,10 +24,29 @@ from matplotlib.figure import Figure
 
 from datasets import MinibatchStream
 from datasets.time_machine import VOCABULARY, Text, time_machine
+from experiments.adam_moments import (
+    EPS,
+    Moments,
+    corrected,
+    expected_step,
+    half_normal,
+    momentum_rate,
+    scale_of_rate,
+)
+from experiments.final_loss import final_loss, final_steps
 from experiments.gradient_noise import gradients, noise_norms, signal_share
 from experiments.lineup import BLACK, BLUE, GREEN, VERMILION
 from experiments.question import Question, Setting, Verdict, ask
-from experiments.tails import MULTIPLES, Tails, kurtosis, kurtosis_error, standardized, tails
+from experiments.sweep import SweepError
+from experiments.tails import (
+    MULTIPLES,
+    Tails,
+    kurtosis,
+    kurtosis_error,
+    root_mean_square,
+    standardized,
+    tails,
+)
 from experiments.trainings.characters import (
     BATCH_SIZE,
     start_on_text,
@@ -46,6 +64,9 @@ Array = npt.NDArray[np.float64]
 #
 # `TinyLM` is trained as in `language_model`: batches of 64 sequences, Adam with η = 0.001, 2,000
 # steps.  It is the same run, with the same checkpoint: who has run `language_model` need not wait.
+# For the same reason ``--fresh`` removes the checkpoints that `language_model` has of this run, and
+# trains again; the results that it has kept stay.
+#
 # Then the model is left as it is, and two things are looked at:
 #
 # - *Adam's state* after the last step, v̂ and ŝ, and so the step η v̂/(√ŝ + ε) that it has just
@@ -64,11 +85,10 @@ Array = npt.NDArray[np.float64]
 LR, EVERY = 1e-3, 50  # as in language_model, whose checkpoint this is
 STEPS, REDUCED_STEPS = 2000, 300
 BATCHES, REDUCED_BATCHES = 100, 30
-BETA1, BETA2, EPS = 0.9, 0.999, 1e-8  # Adam's defaults
-FINAL = 100  # steps at the end, whose mean loss is given
 NORMAL_COLUMNS = 50_000  # coordinates of the normal sample
 SHORT = 0.1  # a step that is short, in η
 HALF_DECADE = 0.5
+HEAVIER = 0.5  # than the normal sample's, of a kurtosis
 
 KINDS = ("embeddings", "matrices", "vectors", "key biases")
 ORDINARY = KINDS[:3]  # those with a true gradient
@@ -94,25 +114,37 @@ def kind_of(name: str, shape: tuple[int, ...]) -> str:
 # ## What is computed from it
 #
 # **The scale** √ŝ of each coordinate.  With the velocity u = 0.9 u + g of SGD with momentum, v is
-# (1 - β₁) u, so that Adam's step is the step of SGD with momentum at a learning rate of
+# (1 - β₁) u, and after many steps v̂ is v; so that Adam's step is the step of SGD with momentum at
+# a learning rate of
 #
-#     (1 - β₁) η / √ŝ
+#     (1 - β₁) η / (√ŝ + ε)
 #
 # for this one coordinate.  With one rate for all, SGD's step is longer than Adam's where √ŝ is
-# above the typical one, and shorter where it is below, by the same factor.  Whether Adam's lengths
-# are the better ones, trainings tell, not these numbers.
+# above the typical one, and shorter where it is below, by the same factor as long as √ŝ is far
+# above ε.  Whether Adam's lengths are the better ones, trainings tell, not these numbers.
 #
-# **The step** in η, |v̂|/(√ŝ + ε); the paper calls it the signal-to-noise ratio.  If all gradients
-# are the same it is 1.  If they are pure noise, independent with mean 0 and variance σ², then ŝ is
-# near σ², and v̂, a mean with weights (1 - β₁) β₁ᵏ, has the variance
+# **The step** in η, |v̂|/(√ŝ + ε); Kingma and Ba, *Adam*, 2015 (arXiv:1412.6980), call v̂/√ŝ the
+# signal-to-noise ratio.  If all gradients are the same it is 1.  If they are pure noise,
+# independent with mean 0 and variance σ², then ŝ is near σ², and v̂, a mean with weights
+# (1 - β₁) β₁ᵏ, has the variance
 #
-#     (1 - β₁)² (1 + β₁² + β₁⁴ + ...) σ² = (1 - β₁)/(1 + β₁) σ²
+#     (1 - β₁)² (1 + β₁² + β₁⁴ + ...) σ² = (1 - β₁)/(1 + β₁) σ² = σ²/19
 #
-# so the root mean square of the steps is √(0.1/1.9) = 0.23 η, and 34% of them are below 0.1 η.
+# so the root mean square of the steps is 1/√19 = 0.23 η.  If v̂ is normal too, 34% of them are
+# below 0.1 η.
 #
 # **The signal's share** of the gradients' power, |E g|² / E|g|².  From n batches, the mean ḡ has
 # the expected square |E g|² + tr(Σ)/n, Σ the covariance of one batch, so that the last term is
-# subtracted.
+# subtracted.  If the mean gradient stayed the same from step to step, with a share r in each
+# coordinate, v̂² would keep all of the signal's power and 1/19 of the noise's, and
+#
+#     √(r + (1 - r)/19)
+#
+# would be the root mean square of the steps, in η.  The table has it beside the measured one, which
+# may well be shorter, even near pure noise.  Probably that is because r is measured at one point,
+# while v̂ averages gradients along the way, on which the mean gradient turns, so that part of it
+# cancels.  This was not measured.  Also, r counts coordinates by their power, while the mean over
+# the steps counts all of them alike.
 #
 # **The tails.**  Gradients of many coordinates together have a heavy-tailed distribution if the
 # coordinates have different scales, though each may be normal.  So they are looked at twice: in
@@ -127,60 +159,6 @@ def kind_of(name: str, shape: tuple[int, ...]) -> str:
 # BERT's training it had a heavy tail, in ResNet's not.  Batches of one sequence are measured too.
 
 
-# %% The state, and the steps it makes
-@dataclass(frozen=True)
-class Moments:
-    """Adam's state, corrected for its start, of some coordinates.
-
-    Attributes
-    ----------
-    scale : ndarray
-        √ŝ.
-    step : ndarray
-        The last step, in η: v̂/(√ŝ + ε).
-    """
-
-    scale: Array
-    step: Array
-
-
-def corrected(v: Any, s: Any, t: int) -> Moments:
-    """Return √ŝ and the step, in float64, from Adam's state after t steps.
-
-    Examples
-    --------
-    A constant gradient of 3, from which v and s have grown for t = 2 steps:
-
-    >>> moments = corrected(v=(1 - 0.9**2) * 3.0, s=(1 - 0.999**2) * 9.0, t=2)
-    >>> round(float(moments.scale), 12), round(float(moments.step), 6)
-    (3.0, 1.0)
-    """
-    v_hat = np.asarray(v, np.float64) / (1 - BETA1**t)
-    s_hat = np.asarray(s, np.float64) / (1 - BETA2**t)
-    return Moments(np.sqrt(s_hat), v_hat / (np.sqrt(s_hat) + EPS))
-
-
-def noise_step(beta1: float = BETA1) -> float:
-    """Return the root mean square of Adam's steps under pure noise, in η.
-
-    Examples
-    --------
-    >>> round(noise_step(), 3)
-    0.229
-    """
-    return float(np.sqrt((1 - beta1) / (1 + beta1)))
-
-
-def momentum_rate(scale: Any) -> Any:
-    """Return the rate at which SGD with momentum makes Adam's step in a coordinate."""
-    return (1 - BETA1) * LR / scale
-
-
-def half_normal(x: Array) -> Array:
-    """Return the probability that a standard normal number is at most x from 0."""
-    return np.asarray(np.vectorize(erf)(x / np.sqrt(2)), np.float64)
-
-
 # %% The measurement
 @dataclass(frozen=True)
 class Measurement:
@@ -189,7 +167,7 @@ class Measurement:
     Attributes
     ----------
     steps, loss : int, float
-        Steps of training, and the mean loss of the last 100.
+        Steps of training, and the final loss: see `experiments.final_loss`.
     moments : mapping
         By kind, Adam's state; without coordinates that never got a gradient.
     signal : mapping
@@ -246,7 +224,16 @@ def decades(scale: Array) -> float:
 
 
 def measure(setting: Setting) -> Measurement:
-    """Train, or take the training from its checkpoint, and look at what Adam sees."""
+    """Train, or take the training from its checkpoint, and look at what Adam sees.
+
+    The checkpoints are those of `language_model`; with ``setting.fresh`` those of this run are
+    removed.
+
+    Raises
+    ------
+    SweepError
+        If the training has diverged, or its checkpoint is damaged or another's.
+    """
     text = time_machine(setting.path)
     text = replace(text, source=text.source.partition(",")[0])  # as in language_model
     count = REDUCED_BATCHES if setting.reduced else BATCHES
@@ -258,10 +245,16 @@ def measure(setting: Setting) -> Measurement:
     kept = checkpoints_of(training, run, folder=setting.folder, name="language_model")
     if setting.fresh:
         kept.remove()
-    losses = training(**run, checkpoints=kept, description="TinyLM by Adam")["losses"]
+        print(f"--fresh: the checkpoints in {kept.folder}, also language_model's, are removed")
+    result = training(**run, checkpoints=kept, description="TinyLM by Adam")
+    if result["diverged"]:
+        raise SweepError(
+            f"the training diverged at step {result['diverged']:,} of {steps:,}, so there is no "
+            "state of Adam after the last step to look at; try fewer --steps or another --seed"
+        )
     model, optimizer, batches = start_on_text(text, optimizer="adam", lr=LR, seed=setting.seed)
     kept.restore(steps, model=model, optimizer=optimizer, batches=batches, history=History())
-    return look(model, optimizer, batches, text=text, losses=losses, count=count)
+    return look(model, optimizer, batches, text=text, losses=result["losses"], count=count)
 
 
 def look(
@@ -282,12 +275,13 @@ def look(
     text : Text
         Whose windows the batches are.
     losses : sequence of float
-        Of every step of training.
+        Of every step of a training that has not diverged.
     count : int
         How many further batches, and how many of one sequence each.
     """
-    sizes = [p.size for p in model.parameters()]
-    kinds = np.repeat([kind_of(name, p.shape) for name, p in model.named_parameters()], sizes)
+    parameters = dict(model.named_parameters())
+    sizes = [p.size for p in parameters.values()]
+    kinds = np.repeat([kind_of(name, p.shape) for name, p in parameters.items()], sizes)
     state = optimizer.state_dict()["state"]
     v, s = (np.concatenate([entry[name].ravel() for entry in state]) for name in "vs")
     now = corrected(v, s, t=len(losses))
@@ -297,8 +291,11 @@ def look(
     signal = {kind: signal_share(g[:, i]) for kind, i in places.items()}
     by_kind = {kind: tails(g[:, i]) for kind, i in places.items()}
     norms = {batches.batch_size: noise_norms(g)}
-    token_scale = np.sqrt(np.mean(now.scale[: sizes[0]].reshape(model.token.weight.shape) ** 2, 1))
-    of_token = g[:, : sizes[0]].reshape(count, *model.token.weight.shape)
+    token = parameters["token.weight"]
+    end = dict(zip(parameters, np.cumsum(sizes), strict=True))["token.weight"]
+    its = slice(end - token.size, end)
+    token_scale = np.sqrt(np.mean(now.scale[its].reshape(token.shape) ** 2, 1))
+    of_token = g[:, its].reshape(count, *token.shape)
     token_kurtosis = [row_kurtosis(of_token[:, row]) for row in range(len(token_scale))]
 
     seen = training_characters(text)
@@ -308,7 +305,7 @@ def look(
     norms[1] = noise_norms(g)
     return Measurement(
         steps=len(losses),
-        loss=float(np.mean(losses[-FINAL:])),
+        loss=final_loss(np.array(losses)),
         moments={kind: Moments(now.scale[i], now.step[i]) for kind, i in places.items()},
         signal=signal,
         tails=by_kind,
@@ -332,7 +329,9 @@ def row_kurtosis(g: npt.NDArray[np.float32]) -> float:
 # ## In numbers
 #
 # Quantiles are over the coordinates of a kind.  "Beyond 4" is the share of gradients beyond 4
-# standard deviations; of a normal distribution 6.3e-05.
+# standard deviations; of a normal distribution 6.3e-05.  "If it stayed" is √(r + (1 - r)/19), the
+# root mean square to be expected if the mean gradient stayed the same; not for the key biases,
+# whose steps ε decides.
 
 
 # %% The table
@@ -341,8 +340,8 @@ def table(m: Measurement) -> str:
     return "\n".join(
         [
             m.source,
-            f"TinyLM after {m.steps:,} steps of Adam, η = {LR:g}; mean loss of the last "
-            f"{min(FINAL, m.steps)} steps: {m.loss:.3f}",
+            f"TinyLM after {m.steps:,} steps of Adam, η = {LR:g}; final loss (mean of the "
+            f"last {final_steps(m.steps)}): {m.loss:.3f}",
             "",
             *_scales(m),
             "",
@@ -367,7 +366,7 @@ def _scales(m: Measurement) -> list[str]:
     for kind, scale in scales.items():
         quantiles = np.quantile(scale, [0.05, 0.5, 0.95])
         low, middle, high = (f"{q:9.1e}" for q in quantiles)
-        rates = "".join(f"{momentum_rate(q):9.2g}" for q in quantiles[::-1])
+        rates = "".join(f"{momentum_rate(q, LR):9.2g}" for q in quantiles[::-1])
         lines.append(
             f"{kind:14}{len(scale):12,}  {low}{middle}{high}{decades(scale):9.2f}   {rates}"
         )
@@ -377,20 +376,22 @@ def _scales(m: Measurement) -> list[str]:
 def _steps(m: Measurement) -> list[str]:
     lines = [
         "the last step, in η, and how much of the gradients' power is signal",
-        f"{'':14}{'50%':>12}{'95%':>9}{'root mean square':>20}{'below 0.1':>12}{'signal':>10}",
+        f"{'':14}{'50%':>9}{'95%':>9}{'below 0.1':>12}{'root mean square':>19}"
+        f"{'if it stayed':>15}{'signal':>10}",
     ]
     for kind, moments in m.moments.items():
         step = np.abs(moments.step)
         middle, high = np.quantile(step, [0.5, 0.95])
+        expected = f"{expected_step(m.signal[kind]):.3f}" if kind in ORDINARY else ""
         lines.append(
-            f"{kind:14}{middle:12.3f}{high:9.3f}{np.sqrt(np.mean(step**2)):20.3f}"
-            f"{np.mean(step < SHORT):12.1%}{m.signal[kind]:10.1%}"
+            f"{kind:14}{middle:9.3f}{high:9.3f}{np.mean(step < SHORT):12.1%}"
+            f"{root_mean_square(step):19.3f}{expected:>15}{m.signal[kind]:10.1%}"
         )
-    noise = noise_step()
+    noise = expected_step()
     middle, high = (noise * NormalDist().inv_cdf((1 + q) / 2) for q in (0.5, 0.95))
     lines.append(
-        f"{'pure noise':14}{middle:12.3f}{high:9.3f}{noise:20.3f}"
-        f"{half_normal(np.array(SHORT / noise)):12.1%}{0:10.1%}"
+        f"{'pure noise':14}{middle:9.3f}{high:9.3f}{half_normal(np.array(SHORT / noise)):12.1%}"
+        f"{noise:19.3f}{noise:15.3f}{0:10.1%}"
     )
     return lines
 
@@ -453,14 +454,16 @@ def _norms(m: Measurement) -> list[str]:
 #
 # 1. *SGD, with its one rate, could make Adam's steps* holds if 90% of the coordinates have a √ŝ
 #    within half a decade, the distance of neighbors on the grids of `language_model`; in part if
-#    that is so inside each kind, so that one rate for each kind would do; and fails otherwise.  The
-#    key biases do not count.
+#    that is so inside each kind, so that one rate for each kind would do; and fails otherwise.
 # 2. *The gradient noise is heavy-tailed* holds if the kurtosis of the noise's norm, over batches of
 #    64, is above 3 by more than two standard errors; in part if it is not, but that of coordinates,
-#    each in its own units, has a median above the normal sample's by more than 0.5; and fails
-#    otherwise.
+#    each in its own units, has a median above the normal sample's by more than 0.5 in at least one
+#    of the three kinds; and fails otherwise.
 # 3. *A step moves each coordinate by about η* holds if 90% of the steps are between η/3 and 3η; in
 #    part if half of them are; and fails otherwise.
+#
+# The three kinds are embeddings, matrices and vectors; the key biases do not count in any of the
+# rules.  (The norm of the noise has them in it, where their rounding errors do not matter.)
 
 
 # %% Numbers to verdicts
@@ -473,6 +476,8 @@ def _judge_one_rate(m: Measurement) -> Verdict:
     together = decades(m.scales())
     inside = {kind: decades(m.moments[kind].scale) for kind in ORDINARY}
     biases = m.moments["key biases"]
+    tiny, short = np.median(biases.scale), np.median(np.abs(biases.step))
+    because = f": beside it ε = {EPS:g} is large, and keeps their steps at {short:.0e} η"
     return Verdict(
         "With one learning rate for all coordinates of a transformer, SGD could make Adam's steps.",
         f"√ŝ of 90% of the coordinates spans {together:.2f} decades; "
@@ -482,8 +487,7 @@ def _judge_one_rate(m: Measurement) -> Verdict:
         else "fails",
         f"A symbol's row of the token embeddings has a √ŝ that grows as its frequency to the power "
         f"{m.slope():.2f}. The {len(biases.scale)} key biases, whose true gradient is 0, have "
-        f"{np.median(biases.scale):.0e}, from rounding alone: beside it ε = {EPS:g} is large, and "
-        f"keeps their steps at {np.median(np.abs(biases.step)):.0e} η.",
+        f"{tiny:.0e}, from rounding alone{because if tiny < EPS else ''}.",
         source="reader",
     )  # fmt: skip
 
@@ -492,8 +496,7 @@ def _judge_tails(m: Measurement) -> Verdict:
     norms = m.norms[BATCH_SIZE]
     excess = kurtosis(norms - norms.mean()) - 3
     own = {kind: m.tails[kind].own_kurtosis for kind in ORDINARY}
-    heavy = max(own.values()) > m.normal.own_kurtosis + 0.5
-    matrices = m.tails["matrices"]
+    heavy = max(own.values()) > m.normal.own_kurtosis + HEAVIER
     row = int(np.nanargmax(m.token_kurtosis))
     return Verdict(
         "The gradient noise of transformers is heavy-tailed (Zhang et al. 2020).",
@@ -503,14 +506,23 @@ def _judge_tails(m: Measurement) -> Verdict:
         + ", ".join(f"{kind} {value:.2f}" for kind, value in own.items())
         + f" (normal sample: {m.normal.own_kurtosis:.2f})",
         "holds" if excess > 2 * kurtosis_error(len(norms)) else "in part" if heavy else "fails",
-        f"All matrices in one unit have a kurtosis of {matrices.kurtosis[0]:.0f}, since their "
-        "coordinates differ in scale, which is what Adam divides by. A batch's gradient is a mean "
-        f"over 4,096 characters; of single sequences a coordinate's kurtosis is "
+        f"{_in_one_unit(m.tails['matrices'], m.normal)} A batch's gradient is a mean over 4,096 "
+        "characters; of single sequences a coordinate's kurtosis is "
         f"{m.single.own_kurtosis:.2f}. Of all symbols' rows the one of {_shown(row)}, "
         f"{m.frequency[row]:.2%} of the text, has the largest, {m.token_kurtosis[row]:.1f}. The "
         "paper's model and data were much larger.",
         source="paper",
     )  # fmt: skip
+
+
+def _in_one_unit(matrices: Tails, normal: Tails) -> str:
+    """Say where the kurtosis of all matrices together comes from."""
+    said = f"All matrices in one unit have a kurtosis of {matrices.kurtosis[0]:.1f}"
+    if matrices.kurtosis[0] <= normal.kurtosis[0] + HEAVIER:
+        return f"{said}, about that of a normal distribution."
+    if matrices.own_kurtosis <= normal.own_kurtosis + HEAVIER:
+        return f"{said}, since their coordinates differ in scale, which is what Adam divides by."
+    return f"{said}, not from different scales alone: single coordinates have heavy tails too."
 
 
 def _judge_steps(m: Measurement) -> Verdict:
@@ -519,10 +531,13 @@ def _judge_steps(m: Measurement) -> Verdict:
     return Verdict(
         "A step of Adam moves each coordinate by about η.",
         f"{near:.0%} of the steps are between η/3 and 3η, {np.mean(steps < SHORT):.0%} below 0.1 η;"
-        f" root mean square {np.sqrt(np.mean(steps**2)):.2f} η, under pure noise "
-        f"{noise_step():.2f} η",
+        f" root mean square {root_mean_square(steps):.2f} η, under pure noise "
+        f"{expected_step():.2f} η",
         "holds" if near >= 0.9 else "in part" if near >= 0.5 else "fails",
-        "It is η where all gradients are the same; the noisier they are, the shorter it is.",
+        "It is η where all gradients are the same; the noisier they are, the shorter it is. If the "
+        f"mean gradient stayed the same, the matrices' share of signal, {m.signal['matrices']:.0%},"
+        f" would make it {expected_step(m.signal['matrices']):.2f} η; theirs is "
+        f"{root_mean_square(m.moments['matrices'].step):.2f} η.",
         source="reader",
     )
 
@@ -575,13 +590,16 @@ def _draw_scales(m: Measurement, ax: Axes) -> None:
     title = f"The scales, and how wide the middle 90% are\n(key biases: {far:.0e}, far left)"
     ax.set_title(title, size="medium")
     ax.legend(fontsize="small", loc="upper right")
-    upper = ax.secondary_xaxis("top", functions=(_rate_of, _rate_of))
+    upper = ax.secondary_xaxis("top", functions=(_rate, _scale))
     upper.set_xlabel("the same step by SGD with momentum: its rate", size="small")
 
 
-def _rate_of(x: Any) -> Any:
-    """Turn √ŝ into a rate and a rate into √ŝ, for which the formula is the same."""
-    return momentum_rate(np.maximum(x, 1e-300))
+def _rate(scale: Any) -> Any:
+    return momentum_rate(scale, LR)
+
+
+def _scale(rate: Any) -> Any:
+    return scale_of_rate(np.maximum(rate, 1e-300), LR)  # an axis without limits yet begins at 0
 
 
 def _draw_symbols(m: Measurement, ax: Axes) -> None:
@@ -626,7 +644,7 @@ def _draw_steps(m: Measurement, ax: Axes) -> None:
     for kind, look in LOOKS.items():
         steps = np.sort(np.abs(m.moments[kind].step))
         ax.plot(x, 100 * np.searchsorted(steps, x, side="right") / len(steps), label=kind, **look)
-    ax.plot(x, 100 * half_normal(x / noise_step()), label="pure noise", **NORMAL_LOOK)
+    ax.plot(x, 100 * half_normal(x / expected_step()), label="pure noise", **NORMAL_LOOK)
     ax.set(xlabel="length of a step |v̂|/(√ŝ + ε), in η", ylabel="coordinates below (%)",
            xlim=(0, 1), ylim=(0, 101))  # fmt: skip
     ax.set_title("The last step, beside that under pure noise", size="medium")

@@ -8,7 +8,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["MULTIPLES", "Tails", "beyond", "kurtosis", "kurtosis_error", "standardized", "tails"]
+__all__ = [
+    "MULTIPLES",
+    "Tails",
+    "beyond",
+    "kurtosis",
+    "kurtosis_error",
+    "root_mean_square",
+    "standardized",
+    "tails",
+]
 
 Array = npt.NDArray[np.float64]
 Sample = npt.NDArray[Any]  # of any floating type

@@ -12,9 +12,21 @@ import pytest
 from datasets import MinibatchStream, airfoil_stand_in
 from datasets.time_machine import encode, time_machine, windows
 from experiments import gradient_statistics as script
+from experiments.adam_moments import (
+    BETA1,
+    EPS,
+    Moments,
+    corrected,
+    expected_step,
+    half_normal,
+    momentum_rate,
+    scale_of_rate,
+)
+from experiments.final_loss import final_loss
 from experiments.gradient_noise import gradients, noise_norms, signal_share
-from experiments.gradient_statistics import KINDS, Measurement, Moments
+from experiments.gradient_statistics import KINDS, Measurement
 from experiments.question import Setting
+from experiments.sweep import SweepError
 from experiments.tails import MULTIPLES, Tails
 from experiments.trainings import characters
 from experiments.trainings.resumable import one_by_one
@@ -39,46 +51,72 @@ def adam_state(gradients: np.ndarray) -> dict[str, Any]:
 def test_under_a_constant_gradient_the_scale_is_its_size_and_the_step_one(t: int) -> None:
     g = np.array([3.0, -0.02, 1e-4])
     state = adam_state(np.tile(g, (t, 1)))
-    moments = script.corrected(state["v"], state["s"], t)
+    moments = corrected(state["v"], state["s"], t)
     np.testing.assert_allclose(moments.scale, np.abs(g), rtol=1e-12)
     np.testing.assert_allclose(moments.step, g / (np.abs(g) + 1e-8), rtol=1e-12)
 
 
 def test_a_coordinate_without_a_gradient_has_scale_and_step_zero() -> None:
-    moments = script.corrected(np.zeros(1), np.zeros(1), 10)
+    moments = corrected(np.zeros(1), np.zeros(1), 10)
     assert moments.scale == moments.step == 0
 
 
 def test_rounding_errors_of_1e_11_make_steps_of_a_thousandth_because_of_epsilon() -> None:
     state = adam_state(np.full((50, 1), 1e-11))
-    moments = script.corrected(state["v"], state["s"], 50)
+    moments = corrected(state["v"], state["s"], 50)
     assert moments.step[0] == pytest.approx(1e-11 / (1e-11 + 1e-8), rel=1e-9)
 
 
 def test_steps_under_pure_noise_have_the_length_of_the_closed_form() -> None:
     t, n = 1500, 4000
     state = adam_state(np.random.default_rng(0).normal(0, 3, (t, n)))
-    step = np.abs(script.corrected(state["v"], state["s"], t).step)
+    step = np.abs(corrected(state["v"], state["s"], t).step)
     error = 1 / np.sqrt(2 * n)  # of a root mean square, relative
-    assert np.sqrt(np.mean(step**2)) == pytest.approx(script.noise_step(), rel=4 * error)
+    assert np.sqrt(np.mean(step**2)) == pytest.approx(expected_step(), rel=4 * error)
     assert np.mean(step < 0.1) == pytest.approx(
-        script.half_normal(np.array(0.1 / script.noise_step())), abs=4 * 0.5 / np.sqrt(n)
+        half_normal(np.array(0.1 / expected_step())), abs=4 * 0.5 / np.sqrt(n)
     )
 
 
+def test_a_mean_that_stays_lengthens_steps_as_its_share_of_the_power_says() -> None:
+    t, n = 3000, 2000
+    g = np.random.default_rng(0).normal(1, np.sqrt(3), (t, n))  # a share of 1/4
+    state = adam_state(g)
+    step = corrected(state["v"], state["s"], t).step
+    assert np.sqrt(np.mean(step**2)) == pytest.approx(expected_step(0.25), rel=0.02)
+
+
+def test_a_share_estimated_below_0_is_pure_noise() -> None:
+    assert expected_step(-0.1) == expected_step(0.0)
+
+
 def test_sgd_with_momentum_at_the_rate_of_a_coordinate_makes_adams_step() -> None:
-    gradients = np.random.default_rng(0).normal(0.1, 1, (400, 5))
-    x = Tensor(np.zeros(5), requires_grad=True)
-    sgd = SGD([x], lr=1.0, momentum=script.BETA1)
+    """Also in coordinates whose gradients are near ε and below."""
+    sizes = np.array([1.0, 1e-4, 1e-8, 1e-10])
+    gradients = sizes * np.random.default_rng(0).normal(0.1, 1, (400, 4))
+    x = Tensor(np.zeros(4), requires_grad=True)
+    sgd = SGD([x], lr=1.0, momentum=BETA1)
+    velocity = np.zeros(4)
     for g in gradients:
-        before = x.data.copy()
+        x.data[...] = 0
         x.grad = g
         sgd.step()
-    velocity = before - x.data
+        velocity = -x.data
     state = adam_state(gradients)
-    scale = np.sqrt(state["s"])
-    adams = script.LR * state["v"] / scale  # without ε and the corrections
-    np.testing.assert_allclose(script.momentum_rate(scale) * velocity, adams, rtol=1e-9)
+    moments = corrected(state["v"], state["s"], len(gradients))
+    made = momentum_rate(moments.scale, script.LR) * velocity
+    np.testing.assert_allclose(made, script.LR * moments.step, rtol=1e-9)
+
+
+def test_no_coordinate_has_a_rate_above_that_of_epsilon_alone() -> None:
+    assert momentum_rate(1.8e-10, 1e-3) == pytest.approx(1e-4 / 1.018e-8)
+    assert momentum_rate(0.0, 1e-3) == pytest.approx(1e4)
+
+
+def test_the_scale_of_a_rate_is_the_inverse_down_to_rounding_errors() -> None:
+    scale = np.logspace(-10, 0, 21)
+    back = scale_of_rate(momentum_rate(scale, script.LR), script.LR)
+    np.testing.assert_allclose(back, scale, rtol=1e-12, atol=1e-15 * EPS)
 
 
 @pytest.mark.parametrize(("mean", "share"), [(1.0, 0.25), (0.0, 0.0)])
@@ -182,7 +220,7 @@ def test_the_table_and_the_figure_of_a_small_model_are_whole(
     m, run = looked
     text = script.table(m)
     assert max(map(len, text.splitlines())) <= 100
-    assert f"mean loss of the last 5 steps: {np.mean(run['losses']):.3f}" in text
+    assert f"final loss (mean of the last 1): {run['losses'][-1]:.3f}" in text
     for kind in KINDS:
         assert f"\n{kind} " in text
     assert "nan" not in text
@@ -203,17 +241,20 @@ def test_gradients_are_those_of_the_batches_at_fixed_parameters() -> None:
         np.testing.assert_allclose(row, whole, rtol=1e-3, atol=1e-6 * np.abs(whole).max())
 
 
-def test_the_checkpoint_of_language_model_is_used_and_left_as_it_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def small_setting(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Setting:
+    """Ask for three steps of a small model."""
     small = functools.partial(TinyLM, width=8, heads=2, blocks=1)
     monkeypatch.setattr(characters, "TinyLM", small)
     monkeypatch.setattr(characters, "EVALUATED", 2)
     monkeypatch.setattr(characters, "SAMPLED", 2)
     monkeypatch.setattr(script, "REDUCED_BATCHES", 4)
-    setting = Setting(
-        airfoil_stand_in(), reduced=True, folder=tmp_path, steps=3, path="stand-in"
-    )
+    return Setting(airfoil_stand_in(), reduced=True, folder=folder, steps=3, path="stand-in")
+
+
+def test_the_checkpoint_of_language_model_is_used_and_left_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setting = small_setting(tmp_path, monkeypatch)
     text = time_machine("stand-in")
     text = replace(text, source=text.source.partition(",")[0])
     run = {"optimizer": "adam", "lr": script.LR, "steps": 3, "seed": 1, "every": script.EVERY}
@@ -228,9 +269,33 @@ def test_the_checkpoint_of_language_model_is_used_and_left_as_it_is(
     monkeypatch.setattr(Adam, "step", no_step)
     m = script.measure(setting)
     assert m.steps == 3
-    assert m.loss == np.mean(result["losses"])
+    assert m.loss == final_loss(np.array(result["losses"]))
     assert list(tmp_path.glob("checkpoints/*/*/*.npz")) == [kept]
     assert len(kept.read_bytes()) == len(written)
+
+
+def test_fresh_removes_the_checkpoints_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    setting = small_setting(tmp_path, monkeypatch)
+    script.measure(setting)
+    (kept,) = tmp_path.glob("checkpoints/language_model/*/3.npz")
+    damaged = kept.with_name("2.npz")
+    damaged.write_bytes(b"not a checkpoint")
+    kept.unlink()
+    capsys.readouterr()
+    assert script.measure(replace(setting, fresh=True)).steps == 3
+    assert not damaged.exists()
+    assert str(kept.parent) in capsys.readouterr().out
+
+
+def test_a_training_that_diverged_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setting = small_setting(tmp_path, monkeypatch)
+    monkeypatch.setattr(script, "LR", 1e38)
+    with pytest.raises(SweepError, match=r"diverged at step \d of 3"):
+        script.measure(setting)
 
 
 # The verdicts
@@ -242,11 +307,12 @@ def made_up(
     step: float = 0.2,
     norms: np.ndarray | None = None,
     own_kurtosis: float = 3.0,
+    kurtosis: float = 9.0,
 ) -> Measurement:
     """A measurement with given scales, one length of step, norms of the noise and kurtosis."""
     spread = {kind: np.logspace(-4, -3, 50) for kind in KINDS} | (scale or {})
     share = np.exp(-MULTIPLES)
-    of = Tails(share, share**2, (9.0, 8.0, 10.0), own_kurtosis)
+    of = Tails(share, share**2, (kurtosis, 8.0, 10.0), own_kurtosis)
     normal = Tails(share**2, share**2, (3.0, 3.0, 3.0), 3.0)
     norms = np.linspace(1, 2, 40) if norms is None else norms
     frequency = np.append(np.full(27, 1 / 27) * np.linspace(0.5, 1.5, 27), 0.0)
@@ -302,6 +368,33 @@ def test_noise_is_heavy_tailed_where_its_norm_is() -> None:
 def test_noise_is_heavy_tailed_in_part_where_only_coordinates_are() -> None:
     assert verdict(made_up(own_kurtosis=3.6), 1) == "in part"
     assert verdict(made_up(own_kurtosis=3.4), 1) == "fails"
+
+
+def test_one_kind_with_heavy_tails_is_enough() -> None:
+    m = made_up()
+    heavy = replace(m.tails["vectors"], own_kurtosis=3.6)
+    assert verdict(replace(m, tails={**m.tails, "vectors": heavy}), 1) == "in part"
+    assert verdict(replace(m, tails={**m.tails, "key biases": heavy}), 1) == "fails"
+
+
+@pytest.mark.parametrize(
+    ("kurtosis", "own", "expected"),
+    [
+        (9.0, 3.0, "9.0, since their coordinates differ in scale"),
+        (9.0, 4.0, "9.0, not from different scales alone"),
+        (3.2, 3.0, "3.2, about that of a normal distribution"),
+    ],
+)
+def test_scales_are_said_to_make_the_kurtosis_only_where_they_do(
+    kurtosis: float, own: float, expected: str
+) -> None:
+    assert expected in script.judge(made_up(kurtosis=kurtosis, own_kurtosis=own))[1].remark
+
+
+def test_epsilon_is_said_to_shorten_the_key_biases_steps_only_where_it_does() -> None:
+    assert "ε" not in script.judge(made_up())[0].remark
+    scale = {"key biases": np.full(50, 2e-10)}
+    assert "ε = 1e-08 is large" in script.judge(made_up(scale=scale))[0].remark
 
 
 @pytest.mark.parametrize(("step", "expected"), [(0.9, "holds"), (0.2, "fails"), (5.0, "fails")])
