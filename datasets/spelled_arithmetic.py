@@ -16,7 +16,8 @@ end the calculation.  In numbers, at the length of *The Time Machine*:
     of all words, the ten most frequent                        29%          41%
     different words                                          4,579          235
 
-(Entropies from the counts of pairs, fours and sixes.)
+(Entropies from the counts of pairs, fours and sixes.  For long contexts they are too low: many
+sixes occur only a few times.)
 """
 
 from __future__ import annotations

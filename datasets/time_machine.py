@@ -51,8 +51,8 @@ TIME_MACHINE = Source(
 )
 
 VOCABULARY = "abcdefghijklmnopqrstuvwxyz \N{REPLACEMENT CHARACTER}"
-"""The 28 symbols in the order of their indices: a is 0, the space 26, and 27 stands for any other
-character.  A normalized text has no other, so a model sees 27 of them."""
+"""The 28 symbols in the order of their indices: a is 0, the space 26, and index 27 stands for any
+other character.  A normalized text has none, so 27 of the 28 symbols occur."""
 
 TRAINING_WINDOWS = 100_000
 """So many windows from the start of the text are for training."""
@@ -158,7 +158,8 @@ def encode(text: str) -> npt.NDArray[np.int64]:
     Parameters
     ----------
     text : str
-        Of characters in the vocabulary; `normalized` makes any text one.
+        Of characters in the vocabulary; `normalized` makes any text one.  Other characters are
+        refused, not replaced: index 27 comes only from U+FFFD, the replacement character, itself.
 
     Returns
     -------
@@ -180,7 +181,7 @@ def encode(text: str) -> npt.NDArray[np.int64]:
         raise ValueError(
             f"the text has {len(others)} character(s) outside the vocabulary: {shown}, the first "
             f"at position {min(map(text.index, others))}; accepted are a-z in lower case and the "
-            "space, which normalized(text) leaves"
+            "space, which normalized(text) leaves, and U+FFFD for a character that is unknown"
         )
     return np.array([INDEX[character] for character in text], dtype=np.int64)
 

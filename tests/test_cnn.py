@@ -1,5 +1,6 @@
 """Adam and SGD on images: the protocol, the choice of the rate, the verdicts, a small run."""
 
+import re
 import struct
 from dataclasses import replace
 from pathlib import Path
@@ -119,6 +120,9 @@ def test_edges_of_a_grid() -> None:
         ((0.950, 0.951, 0.952), (0.990, 0.991, 0.992), ["holds", "fails", "fails"]),
         ((0.990, 0.991, 0.992), (0.950, 0.951, 0.952), ["fails", "holds", "fails"]),
         ((0.99, 0.99, 0.60), (0.99, 0.99, 0.99), ["fails", "fails", "fails"]),
+        # No points apart in the mean, but with two standard errors 1.96, and 2.08.
+        ((0.980, 0.980, 0.980), (0.963, 0.980, 0.997), ["fails", "fails", "holds"]),
+        ((0.980, 0.980, 0.980), (0.962, 0.980, 0.998), ["fails", "fails", "fails"]),
     ],
 )
 def test_verdicts(sgd: tuple[float, ...], adam: tuple[float, ...], expected: list[str]) -> None:
@@ -129,9 +133,37 @@ def test_if_one_diverges_at_every_rate_all_fails_and_is_shown() -> None:
     m = measured((0.98, 0.98), (0.97, 0.97))
     m = replace(m, runs={**m.runs, "sgd": [trained("sgd", lr, loss=np.inf) for lr in RATES["sgd"]]})
     assert verdicts(m) == ["fails"] * 3
-    assert "3 of 3 seeds diverged" in script.table(replace(m, runs={"sgd": m.runs["sgd"]}))
+    table = script.table(m)
+    assert table.count("3 of 3 seeds diverged") == len(RATES["sgd"])
+    assert "nan" not in table
     figure = script.draw(m)
     assert "diverges at every rate" in figure.get_suptitle()
+    plt.close(figure)
+
+
+def test_two_seeds_are_named_in_every_verdict() -> None:
+    two = script.judge(measured((0.98, 0.98), (0.99, 0.99)))
+    three = script.judge(measured((0.98, 0.98, 0.98), (0.99, 0.99, 0.99)))
+    assert all("Two seeds" in verdict.remark for verdict in two)
+    assert not any("Two seeds" in verdict.remark for verdict in three)
+
+
+def test_the_distance_comes_with_its_standard_error() -> None:
+    number = script.judge(measured((0.980, 0.982), (0.990, 0.994)))[2].number
+    assert number.endswith("1.10 ± 0.10 points apart")
+
+
+def test_another_optimizer_that_diverges_at_every_rate_is_said_to() -> None:
+    m = measured((0.98, 0.98), (0.98, 0.98))
+    m = replace(m, runs={**m.runs, "lion": [trained("lion", x, loss=np.inf) for x in (1e-4, 1e-3)]})
+    remark = script.judge(m)[0].remark
+    assert "Lion diverges at every rate." in remark
+    assert "nan" not in remark
+    figure = script.draw(m)
+    assert [text.get_text() for text in figure.axes[2].texts] == ["diverged"] * 2
+    legend = figure.axes[0].get_legend()
+    assert legend is not None
+    assert "Lion, diverges at every rate" in {text.get_text() for text in legend.texts}
     plt.close(figure)
 
 
@@ -192,17 +224,40 @@ def write_idx(path: Path, array: np.ndarray) -> None:
     path.write_bytes(header + array.astype(np.uint8).tobytes())
 
 
-@pytest.mark.parametrize(("name", "title"), [("mnist", "MNIST"), ("my-fashion", "Fashion-MNIST")])
-def test_a_folder_of_idx_files_is_read_and_named(tmp_path: Path, name: str, title: str) -> None:
-    folder = tmp_path / name
+def write_images(folder: Path, size: tuple[int, int] = (8, 8)) -> None:
     folder.mkdir()
     rng = np.random.default_rng(0)
     for part, n in (("train", 30), ("t10k", 10)):
-        write_idx(folder / f"{part}-images-idx3-ubyte", rng.integers(0, 256, (n, 8, 8)))
+        write_idx(folder / f"{part}-images-idx3-ubyte", rng.integers(0, 256, (n, *size)))
         write_idx(folder / f"{part}-labels-idx1-ubyte", np.arange(n) % 10)
+
+
+@pytest.mark.parametrize(("name", "title"), [("mnist", "MNIST"), ("my-fashion", "Fashion-MNIST")])
+def test_a_folder_of_idx_files_is_read_and_named(tmp_path: Path, name: str, title: str) -> None:
+    folder = tmp_path / name
+    write_images(folder)
     data = images(str(folder), 1)
     assert (data.train.X.shape, data.test.X.shape) == ((30, 1, 8, 8), (10, 1, 8, 8))
     assert data.train.source == data.test.source == title
+
+
+@pytest.mark.parametrize("name", ["fashion_mnist", "fashion-mnist"])
+def test_fashion_mnist_is_found_by_its_name_and_by_its_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    write_images(tmp_path / "fashion-mnist")
+    monkeypatch.setenv("MINIGRAD_DATA", str(tmp_path))
+    assert images(name, 1).train.source == "Fashion-MNIST"
+
+
+@pytest.mark.parametrize("size", [(8, 6), (3, 3)])
+def test_images_that_the_network_cannot_take_are_refused(
+    tmp_path: Path, size: tuple[int, int]
+) -> None:
+    write_images(tmp_path / "mnist", size)
+    expected = rf"{re.escape(str(size))}, expected square ones of at least \(4, 4\)"
+    with pytest.raises(DataError, match=expected):
+        images(str(tmp_path / "mnist"), 1)
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:

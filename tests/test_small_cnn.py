@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -111,7 +112,17 @@ def test_the_loss_is_the_mean_over_the_images() -> None:
 
 def test_images_of_another_size_are_refused() -> None:
     model = SmallCNN(16, rng=np.random.default_rng(0))
-    with pytest.raises(ValueError, match=r"affine of shape \(2, 800\) and \(512, 64\)"):
-        model(np.zeros((2, 1, 20, 20), np.float32))
-    with pytest.raises(ValueError, match=r"images .* have 3 channels, kernels .* take 1"):
-        model(np.zeros((2, 3, 16, 16), np.float32))
+    for shape in ((2, 1, 20, 20), (2, 1, 17, 17), (2, 3, 16, 16), (1, 16, 16)):
+        with pytest.raises(ValueError, match=rf"{re.escape(str(shape))}: .* \(n, 1, 16, 16\)"):
+            model(np.zeros(shape, np.float32))
+
+
+@pytest.mark.parametrize("size", [4, 5, 6, 7])
+def test_a_size_need_be_no_multiple_of_four(size: int) -> None:
+    model = SmallCNN(size, rng=np.random.default_rng(0))
+    assert model(np.zeros((2, 1, size, size), np.float32)).shape == (2, 10)
+
+
+def test_a_size_of_which_nothing_would_be_left_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"size=3: .* from 4"):
+        SmallCNN(3, rng=np.random.default_rng(0))

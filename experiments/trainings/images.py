@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from datasets import STAND_IN, Images, MinibatchStream, fashion_mnist, glyphs, mnist
+from datasets import STAND_IN, DataError, Images, MinibatchStream, fashion_mnist, glyphs, mnist
 from experiments.lineup import build
 from experiments.sweep import Result
 from experiments.trainings.resumable import Checkpoints, train
-from experiments.trainings.small_cnn import SmallCNN
+from experiments.trainings.small_cnn import SMALLEST, SmallCNN
 from minigrad import no_grad
 
 __all__ = [
@@ -44,23 +44,31 @@ def images(path: str | None, seed: int) -> TrainAndTest:
     Parameters
     ----------
     path : str, optional
-        "mnist" or "fashion_mnist": those files where `datasets.mnist` finds them.  A folder: the
-        files in it, which are called Fashion-MNIST's if "fashion" is in its name.  None or
-        "stand-in": drawn digits.
+        "mnist", or "fashion_mnist" (also "fashion-mnist"): those files where `datasets.mnist` finds
+        them.  A folder: the files in it, square images of at least 4x4 pixels, which are called
+        Fashion-MNIST's if "fashion" is in its name.  None or "stand-in": drawn digits.
     seed : int
         Draws the digits; files are what they are.
 
     Raises
     ------
-    FileNotFoundError, DataError
+    FileNotFoundError
         As `datasets.mnist`.
+    DataError
+        As `datasets.mnist`; or if the images are not square, or too small for `SmallCNN`.
     """
     if path is None or path == STAND_IN:
         rng = np.random.default_rng(seed)
         return TrainAndTest(glyphs(TRAINING_IMAGES, rng), glyphs(TEST_IMAGES, rng))
     published = mnist if "fashion" not in Path(path).name else fashion_mnist
-    named = path in ("mnist", "fashion_mnist") and not Path(path).is_dir()
+    named = path in ("mnist", "fashion_mnist", "fashion-mnist") and not Path(path).is_dir()
     train, test = published(None if named else path)
+    height, width = train.X.shape[2:]
+    if height != width or height < SMALLEST:
+        raise DataError(
+            f"{train.source}: found images of shape {(height, width)}, expected square ones of at "
+            f"least {(SMALLEST, SMALLEST)}"
+        )
     # Wherever the files are, the runs are the same.
     return TrainAndTest(
         replace(train, source=train.source.partition(",")[0]),

@@ -10,7 +10,9 @@ import numpy.typing as npt
 from minigrad import nn
 from minigrad.functional import cross_entropy
 
-__all__ = ["SmallCNN"]
+__all__ = ["SMALLEST", "SmallCNN"]
+
+SMALLEST = 4  # pixels a side: two poolings leave one
 
 
 class SmallCNN(nn.Module):
@@ -21,11 +23,17 @@ class SmallCNN(nn.Module):
     Parameters
     ----------
     size : int
-        Height and width of the images, which have one channel; a multiple of 4.
+        Height and width of the images, which have one channel; at least 4.  After the two poolings
+        they are ``size // 4``.
     rng : numpy.random.Generator
         Draws the weights.
     dtype : dtype
         float32 or float64.
+
+    Raises
+    ------
+    ValueError
+        If `size` is smaller.
 
     References
     ----------
@@ -44,6 +52,12 @@ class SmallCNN(nn.Module):
     def __init__(
         self, size: int, *, rng: np.random.Generator, dtype: npt.DTypeLike = np.float32
     ) -> None:
+        if size < SMALLEST:
+            raise ValueError(
+                f"size={size}: two poolings by 2 leave nothing of such images; accepted are sizes "
+                f"from {SMALLEST}"
+            )
+        self.size = size
         options: dict[str, Any] = {"rng": rng, "dtype": dtype}
         self.layers = nn.Sequential(
             nn.Conv2d(1, 16, 3, padding=1, **options), nn.MaxPool2d(2), nn.ReLU(),
@@ -64,7 +78,16 @@ class SmallCNN(nn.Module):
         -------
         Tensor
             Shape (images, 10).
+
+        Raises
+        ------
+        ValueError
+            If the images have another shape.
         """
+        if len(shape := np.shape(images)) != 4 or shape[1:] != (1, self.size, self.size):
+            raise ValueError(
+                f"images of shape {shape}: this network takes (n, 1, {self.size}, {self.size})"
+            )
         return self.layers(images)
 
     def loss(self, images: Any, labels: Any) -> Any:
