@@ -203,7 +203,7 @@ def _parser() -> argparse.ArgumentParser:
         help="the data file or its folder (the text for language_model and gradient_statistics, "
         "the airfoil file for others), or 'stand-in'; by default $MINIGRAD_DATA and the user's "
         "cache are searched, and the stand-in serves where there is no file.  For cnn mnist, "
-        "fashion_mnist or a folder with such files; by default digits are drawn",
+        "fashion-mnist or a folder with such files; by default digits are drawn",
     )
     parser.add_argument(
         "--out", type=Path, default=RESULTS, metavar="DIR",

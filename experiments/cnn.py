@@ -20,7 +20,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
-from experiments.final_loss import final_loss, final_steps, is_at_edge, smoothed
+from experiments.final_loss import edge_remark, final_loss, final_steps, smoothed
 from experiments.lineup import LABELS, line
 from experiments.question import Question, Setting, Verdict, ask
 from experiments.trainings.images import BATCH_SIZE, TrainAndTest, images, train_on_images
@@ -336,13 +336,8 @@ def _is_ahead(mean: float, error: float) -> Kind:
 def _all_remarks(m: Measurement) -> str:
     remarks = [f"{m.steps:,} steps and fewer rates, a preview."] if m.quick else []
     for name in COMPARED:
-        lr, lrs = m.best(name).lr, [run.lr for run in m.runs[name]]
-        if is_at_edge(lr, lrs):
-            which = "smallest" if lr == min(lrs) else "largest"
-            remarks.append(
-                f"{LABELS[name]}'s best η is the {which} of its {len(lrs)}: there may be a better "
-                "one beyond."
-            )
+        edge = edge_remark(LABELS[name], m.best(name).lr, [run.lr for run in m.runs[name]])
+        remarks += [edge] if edge else []
     for name in m.runs:
         best = m.best(name)
         if name not in COMPARED:
