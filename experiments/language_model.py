@@ -226,9 +226,14 @@ class Measurement:
         """Return the mean of `loss_of` over the last looks."""
         return float(self.loss_of(run, group)[run.last].mean())
 
+    def looks_held_out(self, run: Trained) -> Array:
+        """Return the mean loss on held-out text at each look."""
+        losses: Array = run.held_out.sum(axis=1) / self.counts("held_out").sum()
+        return losses
+
     def held_out(self, run: Trained) -> float:
         """Return the mean loss on held-out text, over the last looks."""
-        return float(run.held_out[run.last].sum(axis=1).mean() / self.counts("held_out").sum())
+        return float(self.looks_held_out(run)[run.last].mean())
 
     def losses_by_group(self) -> dict[str, tuple[float, float]]:
         """Return the final losses under SGD and under Adam, of the frequent and the rare ones."""
@@ -379,6 +384,11 @@ def judge(m: Measurement) -> list[Verdict]:
     return [_judge_default(m), _judge_rare(m)]
 
 
+def _lowest(m: Measurement, run: Trained) -> str:
+    losses = m.looks_held_out(run)
+    return f"{losses.min():.3f} after {run.evaluated[losses.argmin()]:,} steps"
+
+
 def _judge_default(m: Measurement) -> Verdict:
     claim = "Adam is the default for transformers and language models."
     if m.diverged:
@@ -388,7 +398,7 @@ def _judge_default(m: Measurement) -> Verdict:
     remark += [
         f"On held-out text the loss of Adam is {m.held_out(adam):.3f}, of SGD with momentum "
         f"{m.held_out(sgd):.3f}: Adam is {'' if m.held_out(adam) < m.held_out(sgd) else 'not '}"
-        "ahead there."
+        f"ahead there. Lowest on the way: Adam {_lowest(m, adam)}, SGD {_lowest(m, sgd)}."
     ]
     remark += [
         edge_remark(LABELS[name], m.best(name).lr, [run.lr for run in m.runs[name]])
@@ -445,13 +455,14 @@ def _judge_rare(m: Measurement) -> Verdict:
 # %% [markdown]
 # ## As a picture
 #
-# Losses of single batches jump; what is drawn is the mean of the last 50 steps, at each step.
+# Losses of single batches jump; what is drawn is the mean of the last 50 steps, at each step.  The
+# thin lines are the loss on held-out text, from the first look after the start on.
 SMOOTHED = 50
 
 
 # %% The figure
 def draw(m: Measurement) -> Figure:
-    """Draw the best runs' losses, all final losses, and the losses of frequent and rare ones."""
+    """Draw the best runs' losses, all final losses, and those on frequent and rare characters."""
     figure, axes = plt.subplots(1, 3, figsize=(13, 4.6), layout="constrained")
     _draw_losses(m, axes[0])
     _draw_rates(m, axes[1])
@@ -478,7 +489,11 @@ def _draw_losses(m: Measurement, ax: Axes) -> None:
         run = m.best(name)
         style = line(name) | {"label": f"{LABELS[name]}, η = {run.lr:g}"}
         ax.plot(np.arange(width, m.steps + 1), smoothed(run.losses, width), **style, linewidth=2)
-    ax.set(xlabel="step", ylabel=f"training loss (nats), mean of {width} steps")
+        if not run.diverged:
+            style["label"] += ", held out"
+            losses = m.looks_held_out(run)[1:]
+            ax.plot(run.evaluated[1:], losses, **style, linewidth=1, alpha=0.7)
+    ax.set(xlabel="step", ylabel=f"loss (nats); in training the mean of {width} steps")
     ax.set_title("On the way, at the best learning rates", size="medium")
     ax.legend(fontsize="small")
     ax.grid(alpha=0.3)

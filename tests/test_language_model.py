@@ -243,6 +243,10 @@ def test_the_held_out_losses_stand_beside_the_training_losses_whoever_is_ahead(
         f"On held-out text the loss of Adam is {expected:.3f}, of SGD with momentum 2.000: "
         f"Adam {ahead} there."
     ) in verdict.remark
+    looks = m.looks_held_out(m.best("adam"))
+    assert looks[m.best("adam").last].mean() == pytest.approx(expected, rel=1e-12)
+    lowest = m.best("adam").evaluated[looks.argmin()]
+    assert f"way: Adam {looks.min():.3f} after {lowest} steps, SGD " in verdict.remark
 
 
 def test_losses_of_groups_are_means_of_the_looks_that_the_final_loss_spans(stand_in: Text) -> None:
