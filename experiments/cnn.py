@@ -65,7 +65,7 @@ Array = npt.NDArray[np.float64]
 #   the quick version (by Student's t, for normal differences).
 #
 # Not everything was fixed beforehand.  A first run had three seeds, 1 to 3: SGD was 0.70 ± 0.24
-# points ahead, and the section's gap came out "in part"; with five, 1 to 5, it is 0.10 ± 0.41.  And
+# points ahead, and the section's gap came out "in part"; with five, 1 to 5, it is 0.25 ± 0.20.  And
 # Adam's grid was moved up by a factor of 3, after a scan on seed 1 in which its best rate was at
 # the edge.  ``--seed 11`` takes five seeds that had no part in these choices.
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from minigrad.compiled import kernels_for, product_for
+from minigrad.compiled import KERNEL_FROM, kernels_for, product_for, this_thread
 
 __all__ = [
     "broadcast_to",
@@ -48,7 +48,7 @@ def matmul(x: Any, y: Any) -> Any:
 
 def product(x: Any, y: Any, bias: Any = None) -> Any:
     """X Y, or X Y + b with the vector b added to each row, for two matrices."""
-    loop = product_for(x, y)
+    loop = product_for(x, y) if this_thread.has_one_core else None
     if loop is not None and (bias is None or (bias.dtype, bias.shape) == (x.dtype, y.shape[1:])):
         z = np.empty((len(x), y.shape[1]), x.dtype)
         row, step = (n // y.itemsize for n in y.strides)
@@ -93,9 +93,10 @@ def transposed_times(x: Any, y: Any, g: Any) -> Any:
 
 def sum_of_rows(x: Any) -> Any:
     """1ᵀ X, for all vectors along the last axis as the rows of X."""
-    if type(x) is not np.ndarray or x.dtype == np.float16:  # BLAS has no product of those
+    # BLAS has no product of Tensors nor of float16; of large arrays it takes half as long.
+    if type(x) is not np.ndarray or x.size < KERNEL_FROM or x.dtype == np.float16:
         return rows(x).sum(axis=0)
-    return np.dot(np.ones(math.prod(x.shape[:-1]), x.dtype), rows(x))  # takes half as long
+    return np.dot(np.ones(math.prod(x.shape[:-1]), x.dtype), rows(x))
 
 
 def keep(g: Any, mask: Any) -> Any:

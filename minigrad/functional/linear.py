@@ -15,7 +15,9 @@ __all__ = ["affine", "embedding", "rows_at", "rows_at_transpose"]
 
 
 def _affine(x: Any, weight: Any, bias: Any) -> Any:
-    if getattr(weight, "ndim", 0) == 2 and getattr(x, "ndim", 0) > 1:
+    if getattr(weight, "ndim", 0) == 2 and (n := getattr(x, "ndim", 0)) > 1:
+        if n == 2:
+            return linear_maps.product(x, weight, bias)
         z = linear_maps.product(linear_maps.rows(x), weight, bias)
         return z.reshape(*x.shape[:-1], weight.shape[1])
     z = linear_maps.matmul(x, weight)
