@@ -100,7 +100,7 @@ def interrupted_after(step: int, delay: float, training: LongTraining) -> str:
 
 
 @posix
-@pytest.mark.parametrize("count", [6, pytest.param(30, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [3, pytest.param(30, marks=pytest.mark.slow)])
 def test_ctrl_c_at_any_moment_ends_a_step_and_keeps_it(
     tmp_path: Path, uninterrupted: Uninterrupted, count: int
 ) -> None:
