@@ -446,7 +446,7 @@ def _judge_rare(m: Measurement) -> Verdict:
         number=f"Adam's advantage is {rare:+.3f} nats ({part_rare:+.0%} of SGD's loss) on rare "
         f"characters, {frequent:+.3f} ({part_frequent:+.0%}) on frequent ones",
         verdict="fails" if not larger else "holds" if part_rare > part_frequent else "in part",
-        remark="This compares the two groups; it does not show what causes the difference.  The "
+        remark="This compares the two groups; it does not show what causes the difference. The "
         "paper's words are far more uneven than characters.",
         source="paper",
     )
