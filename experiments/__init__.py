@@ -21,7 +21,7 @@ QUESTIONS = {
 TRAININGS = {
     "language_model": "a small transformer by Adam and by SGD, each tuned; 20 minutes",
     "cnn": "the same protocol on images: the gap that is not there; 5 minutes",
-    "gradient_statistics": "what Adam sees in the transformer: scales, steps, tails; 4 minutes",
+    "gradient_statistics": "what Adam sees in the transformer: scales, steps, tails; 7 minutes",
 }
 """Longer trainings, which can be stopped and go on; they end with a `Question` too, but are not
 part of ``claims``."""
