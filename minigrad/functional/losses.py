@@ -136,7 +136,7 @@ def reduced(function: str, losses: Any, reduction: str) -> Any:
 
 def _error(prediction: Any, target: Any) -> Any:
     """ŷ - y; that of two integers in float64, where small ones do not wrap around."""
-    if all(np.asarray(bare(x)).dtype.kind in "iu" for x in (prediction, target)):
+    if all(np.result_type(bare(x)).kind in "iu" for x in (prediction, target)):
         prediction = primitives.multiply(prediction, 1.0)
     return primitives.subtract(prediction, target)
 
