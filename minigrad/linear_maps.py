@@ -93,8 +93,9 @@ def transposed_times(x: Any, y: Any, g: Any) -> Any:
 
 def sum_of_rows(x: Any) -> Any:
     """1ᵀ X, for all vectors along the last axis as the rows of X."""
-    # BLAS has no product of Tensors nor of float16; of large arrays it takes half as long.
-    if type(x) is not np.ndarray or x.size < KERNEL_FROM or x.dtype == np.float16:
+    # BLAS has no product of Tensors, which have no flags, nor of float16; of large arrays it takes
+    # half as long.
+    if not hasattr(x, "flags") or x.size < KERNEL_FROM or x.dtype == np.float16:
         return rows(x).sum(axis=0)
     return np.dot(np.ones(math.prod(x.shape[:-1]), x.dtype), rows(x))
 
@@ -105,6 +106,8 @@ def keep(g: Any, mask: Any) -> Any:
     g · mask would make 0 · ∞ = NaN, and `numpy.where` takes five times as long as this: the bits
     of g and those of -1, all ones, or 0.
     """
+    if not isinstance(g, np.ndarray | np.generic):  # while a step is traced
+        return np.where(mask, g, 0)
     g, mask = np.asarray(g), np.asarray(mask)
     kernels = kernels_for(g) if mask.shape == g.shape and mask.flags.c_contiguous else None
     if kernels is not None and mask.dtype == bool:
@@ -169,6 +172,8 @@ def broadcast_to(x: Any, shape: Any) -> Any:
     (`numpy.broadcast_to` gives a view in which indices share elements, and is slower on small
     arrays.)
     """
+    if not isinstance(x, np.ndarray | np.generic):  # while a step is traced
+        return np.broadcast_to(x, shape)
     z = np.empty(shape, x.dtype)
     if z.ndim < x.ndim:
         raise ValueError(f"it has more axes than the shape {shape} to broadcast to")
@@ -185,6 +190,8 @@ def inverse(axes: int | Sequence[int] | None) -> Any:
 
 def scatter(x: Any, index: Any, shape: tuple[int, ...]) -> Any:
     """Put x at `index` of an array of zeros; an element that is named twice receives both."""
+    if not isinstance(x, np.ndarray | np.generic):  # while a step is traced
+        return x.record(scatter, index=index, shape=shape)
     z = np.zeros(shape, x.dtype)
     parts = index if isinstance(index, tuple) else (index,)
     if all(part is None or part is ... or isinstance(part, int | slice) for part in parts):

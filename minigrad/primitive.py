@@ -142,7 +142,7 @@ class Primitive:
         if requires_grad is None:
             return z
         result = new_tensor(Tensor)
-        result._data = z if type(z) is ndarray else asarray(z)
+        result._data = z if type(z) is ndarray else _held(z)
         result.grad = None
         result.serial = result.written = next(serial_numbers)
         if requires_grad and mode.recording:
@@ -186,6 +186,11 @@ class Primitive:
 
 def _shares(base: Any, values: Sequence[Any]) -> bool:
     return base is not None and any(base is x or base is getattr(x, "base", None) for x in values)
+
+
+def _held(z: Any) -> Any:
+    """Return what a Tensor holds: an array, or what stands in for one while a step is traced."""
+    return z if getattr(z, "stands_for_array", False) else asarray(z)
 
 
 def _array_of(x: Any) -> Any:

@@ -43,6 +43,9 @@ def check_range(function: str, name: str, values: Any, count: int, counted: str)
         return np.zeros(values.shape, np.intp)
     if values.dtype.kind not in "iu":
         raise TypeError(f"{function}: each {name} must be an integer, got dtype {values.dtype}")
+    if not isinstance(values, np.ndarray):  # while a step is traced
+        values.require_range(count, f"{function}: each {name} must be one of {count} {counted}")
+        return values.astype(np.intp)
     if values.min() < 0 or values.max() >= count:
         place = tuple(map(int, np.argwhere((values < 0) | (values >= count))[0]))
         raise IndexError(

@@ -80,7 +80,7 @@ def cross_entropy(
     classes = shape[-1]
     if not classes:
         raise ValueError(f"cross_entropy: logits of shape {shape} have no classes to choose from")
-    if not isinstance(bare(target), np.ndarray):
+    if not hasattr(target, "dtype"):
         target = np.asarray(target)
     no_labels = not target.size and target.shape == shape[:-1]  # an empty list, of any type
     if target.dtype.kind == "f" and not no_labels:
@@ -142,13 +142,17 @@ def binary_cross_entropy_with_logits(logits: Any, target: Any, *, reduction: str
 def smoothed(x: Any, *, labels: Any, label_smoothing: float) -> Any:
     """Return the targets t of labels as probabilities, for logits like x."""
     t = np.full(x.shape, label_smoothing / x.shape[-1], x.dtype)
-    _add_at_labels(t, labels, 1 - label_smoothing)
-    return t
+    return _plus_at_labels(t, labels, 1 - label_smoothing)
 
 
-def _add_at_labels(x: Any, labels: Any, amount: float) -> None:
+def _plus_at_labels(x: Any, labels: Any, amount: float) -> Any:
+    """Add to each example's element of its label, in place."""
+    if not isinstance(labels, np.ndarray):  # while a step is traced
+        is_label = np.equal(labels[..., None], np.arange(x.shape[-1]))
+        return np.where(is_label, x + amount, x)
     examples = x.reshape(labels.size, x.shape[-1])
     examples[np.arange(labels.size), labels.reshape(-1)] += amount
+    return x
 
 
 def _of_labels(x: Any, *, labels: Any, label_smoothing: float) -> Any:
@@ -174,7 +178,7 @@ def _of_labels_vjp(g: Any, x: Any, *, labels: Any, label_smoothing: float) -> An
     w = softmax(x)
     if label_smoothing:
         w -= label_smoothing / x.shape[-1]
-    _add_at_labels(w, labels, label_smoothing - 1)
+    w = _plus_at_labels(w, labels, label_smoothing - 1)
     w *= g[..., None]
     return w
 

@@ -81,7 +81,8 @@ def _gelu(x: Any) -> Any:
 
 
 def _gelu_vjp(g: Any, x: Any) -> Any:
-    g = np.asarray(g, order="C")  # the gradient of a transposed array is not
+    if isinstance(g, np.ndarray):
+        g = np.asarray(g, order="C")  # the gradient of a transposed array is not
     kernels = kernels_for(g, x)
     if kernels is None:
         return g * (_cdf(x) + x * _density(x))
@@ -104,7 +105,8 @@ def _gelu_tanh(x: Any) -> Any:
 
 
 def _gelu_tanh_vjp(g: Any, x: Any) -> Any:
-    g = np.asarray(g, order="C")  # the gradient of a transposed array is not
+    if isinstance(g, np.ndarray):
+        g = np.asarray(g, order="C")  # the gradient of a transposed array is not
     kernels = kernels_for(g, x)
     if kernels is None:
         t = np.tanh(_u(x))

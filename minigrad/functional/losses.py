@@ -8,7 +8,7 @@ import numpy as np
 
 from minigrad import primitives
 from minigrad.functional.checks import check_same_shape, number
-from minigrad.primitive import Primitive, bare
+from minigrad.primitive import Primitive
 
 __all__ = ["huber", "huber_loss", "mean_squared_error", "mse_loss", "reduced", "squared_loss"]
 
@@ -136,9 +136,14 @@ def reduced(function: str, losses: Any, reduction: str) -> Any:
 
 def _error(prediction: Any, target: Any) -> Any:
     """ŷ - y; that of two integers in float64, where small ones do not wrap around."""
-    if all(np.asarray(bare(x)).dtype.kind in "iu" for x in (prediction, target)):
+    if all(_dtype(x).kind in "iu" for x in (prediction, target)):
         prediction = primitives.multiply(prediction, 1.0)
     return primitives.subtract(prediction, target)
+
+
+def _dtype(x: Any) -> np.dtype[Any]:
+    dtype: np.dtype[Any] = x.dtype if hasattr(x, "dtype") else np.asarray(x).dtype
+    return dtype
 
 
 def _mean_squared_error(x: Any, y: Any) -> Any:

@@ -1,0 +1,65 @@
+"""Where in the traced code a call stands: which line, and which variable gets its result."""
+
+from __future__ import annotations
+
+import dis
+import linecache
+import os
+import sys
+from pathlib import Path
+from types import CodeType, FrameType
+
+import numpy as np
+
+__all__ = ["asked_at", "assigned", "is_library"]
+
+TRACING = str(Path(__file__).parent) + os.sep
+PACKAGE = str(Path(__file__).parents[1]) + os.sep
+NUMPY = str(Path(np.__file__).parent) + os.sep
+
+
+def is_library(file: str) -> bool:
+    """Whether a source file is minigrad's or NumPy's, and not that of a traced function."""
+    return file.startswith((PACKAGE, NUMPY))
+
+
+STORES = ("STORE_FAST", "STORE_FAST_LOAD_FAST", "STORE_NAME", "STORE_DEREF", "STORE_GLOBAL")
+
+_instructions: dict[CodeType, dict[int, str]] = {}
+
+
+def assigned(code: CodeType, offset: int) -> str:
+    """Return the variable to which the result of the instruction at `offset` goes, or ""."""
+    names = _instructions.get(code)
+    if names is None:
+        names, before = {}, -1
+        for instruction in dis.get_instructions(code):
+            if instruction.opname in STORES:
+                stored = instruction.argval  # with what is loaded next, where that is one
+                names[before] = stored[0] if isinstance(stored, tuple) else str(stored)
+            if instruction.opname != "CACHE":
+                before = instruction.offset
+        _instructions[code] = names
+    return names.get(offset, "")
+
+
+def asked_at() -> str:
+    """Return the place in the traced code that called us: file, line and the line's text."""
+    frame: FrameType | None = sys._getframe(1)
+    first = None
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if not file.startswith(NUMPY) and not file.startswith(TRACING):
+            first = first or frame
+            if not is_library(file):
+                break
+        frame = frame.f_back
+    frame = frame or first
+    if frame is None:
+        return "an unknown line"
+    file, line = frame.f_code.co_filename, frame.f_lineno
+    text = linecache.getline(file, line).strip()
+    place = f"{file}:{line}" + (f": `{text}`" if text else "")
+    if first is not None and first is not frame:
+        place += f" (in {Path(first.f_code.co_filename).name}, {first.f_code.co_name})"
+    return place

@@ -1,0 +1,409 @@
+"""`trace`: a loss and its gradients as a straight line of NumPy calls.
+
+The loss runs on stand-ins for the batch and for the parameters, and `backpropagate` walks the
+graph as it always does; what is written down on the way is the whole training step.  It runs twice,
+and both have to be the same: a loss that draws random numbers, or counts, is another one each time.
+"""
+
+from __future__ import annotations
+
+import inspect
+import keyword
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from minigrad.backward import backpropagate
+from minigrad.nn.module import Module
+from minigrad.primitive import Primitive
+from minigrad.recording import enable_grad, watchers
+from minigrad.tensor import Tensor
+from minigrad.tracing.node import EAGER, Check, Node, Unsupported
+from minigrad.tracing.record import Recorder
+from minigrad.tracing.simplify import simplified
+from minigrad.tracing.symbol import Symbol
+
+__all__ = ["Trace", "trace"]
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A step, written down: what `trace` returns, and `source` and `compile` read.
+
+    Attributes
+    ----------
+    name : str
+        Of the traced function.
+    inputs : tuple of Node
+        The arrays it was called with.
+    parameters : tuple of Node
+        One for each leaf with `requires_grad` on which the loss depends.
+    tensors : tuple of Tensor
+        These leaves.
+    loss : Node
+        Of shape ().
+    gradients : tuple of Node
+        ∂loss/∂parameter, each of its parameter's shape and dtype.
+    nodes : tuple of Node
+        The operations that loss and gradients take, each after those it needs.
+    checks : tuple of Check
+        What the values of inputs have to fulfil.
+    """
+
+    name: str
+    inputs: tuple[Node, ...]
+    parameters: tuple[Node, ...]
+    tensors: tuple[Tensor, ...]
+    loss: Node
+    gradients: tuple[Node, ...]
+    nodes: tuple[Node, ...]
+    checks: tuple[Check, ...]
+
+    def __repr__(self) -> str:
+        inputs = ", ".join(f"{node.name}: {node.shape}" for node in self.inputs)
+        parameters = ", ".join(f"{node.name}: {node.shape}" for node in self.parameters)
+        return f"<trace of {self.name}({inputs}), by {parameters}: {len(self.nodes)} operations>"
+
+
+def trace(
+    loss: Callable[..., Any], *inputs: npt.ArrayLike, names: Mapping[str, Any] | None = None
+) -> Trace:
+    """Write down what a loss and its gradients compute.
+
+    Parameters
+    ----------
+    loss : callable
+        ``loss(*inputs)`` returns a Tensor with one element, computed from parameters: leaves with
+        `requires_grad`, which are found.
+    *inputs : array_like
+        One batch.  Its shapes and dtypes are those of the trace; values do not matter, but for
+        labels, which have to be in range.
+    names : mapping of str to Tensor, optional
+        Variable names of parameters.  By default those that `loss` has for them: its variables,
+        and within a `Module` the path, such as ``weight_0`` for ``0.weight``.
+
+    Returns
+    -------
+    Trace
+        For `source`, which prints it.
+
+    Raises
+    ------
+    ValueNeeded
+        If the loss asks for a value, as ``if`` does; the message names the line.
+    Unsupported
+        If an operation cannot be written down; the message names it.
+    TypeError, ValueError
+        If the loss is no function of these inputs, or no single number that depends on a parameter.
+
+    Notes
+    -----
+    Python numbers that the loss uses, and which way it went, are part of the trace; trace again
+    after they have changed.  Arrays of `minigrad.compiled.KERNEL_FROM` elements or more take
+    compiled loops in the eager engine for softmax, cross-entropy, layer norm and some others; the
+    trace has the NumPy formula that these loops round differently from.
+
+    While it runs, the parameters are stand-ins too: do not use them in another thread.
+
+    Examples
+    --------
+    >>> from minigrad import Tensor
+    >>> w = Tensor([1.0, 2.0], requires_grad=True)
+    >>> def loss(X):
+    ...     return np.tanh(X @ w).sum()
+    >>> trace(loss, np.ones((3, 2)))
+    <trace of loss(X: (3, 2)), by w: (2,): 9 operations>
+    """
+    if not callable(loss):
+        raise TypeError(
+            f"trace() takes the loss, a function of the batch, and got {type(loss).__name__}; "
+            "e.g. trace(lambda X, y: mse_loss(net(X), y), X, y)"
+        )
+    arrays = [x.data if isinstance(x, Tensor) else np.asarray(x) for x in inputs]
+    for i, array in enumerate(arrays):
+        if array.dtype.kind not in "fiub":
+            raise TypeError(
+                f"input {i} has dtype {array.dtype}; accepted are arrays of real numbers"
+            )
+    tensors = _parameters(loss, arrays)
+    labels = parameter_names(loss, tensors, names or {})
+    first, second = (_run(loss, arrays, tensors, labels) for _ in range(2))
+    _check_same(first, second)
+    return simplified(first)
+
+
+def _parameters(loss: Callable[..., Any], arrays: Sequence[npt.NDArray[Any]]) -> list[Tensor]:
+    """Run the loss once, and return the leaves with `requires_grad` that it used, oldest first."""
+    recorder = Recorder(loss)
+    watcher = _Watcher(recorder)
+    _forward(loss, _inputs(loss, arrays, recorder), watcher)
+    return sorted(watcher.leaves, key=lambda tensor: tensor.serial)
+
+
+def _run(
+    loss: Callable[..., Any],
+    arrays: Sequence[npt.NDArray[Any]],
+    tensors: Sequence[Tensor],
+    labels: Sequence[str],
+) -> Trace:
+    recorder = Recorder(loss)
+    watcher = _Watcher(recorder)
+    inputs = _inputs(loss, arrays, recorder, taken=labels)
+    parameters = [
+        recorder.leaf("parameter", tensor.data, name)
+        for tensor, name in zip(tensors, labels, strict=True)
+    ]
+    with _standing_in(tensors, [Symbol(node, recorder) for node in parameters]):
+        output = _forward(loss, inputs, watcher)
+        inner: dict[Tensor, Any] = {}
+        watchers.append(watcher)
+        try:
+            found = backpropagate(output, targets=tensors, keep=inner)
+        finally:
+            watchers.remove(watcher)
+        gradients = [_node(found[tensor], recorder) for tensor in tensors]
+        watcher.name_gradients({**inner, **found})
+        value = output._data
+    if value.shape:
+        value = value.reshape(())
+    return Trace(
+        name=getattr(loss, "__name__", type(loss).__name__),
+        inputs=tuple(symbol.node for symbol in inputs),
+        parameters=tuple(parameters),
+        tensors=tuple(tensors),
+        loss=_node(value, recorder),
+        gradients=tuple(gradients),
+        nodes=tuple(recorder.nodes),
+        checks=tuple(recorder.checks),
+    )
+
+
+def _inputs(
+    loss: Callable[..., Any],
+    arrays: Sequence[npt.NDArray[Any]],
+    recorder: Recorder,
+    taken: Sequence[str] = (),
+) -> list[Symbol]:
+    names = _argument_names(loss, len(arrays), taken)
+    return [
+        Symbol(recorder.leaf("input", array, name), recorder)
+        for name, array in zip(names, arrays, strict=True)
+    ]
+
+
+def _argument_names(loss: Callable[..., Any], count: int, taken: Sequence[str]) -> list[str]:
+    """Return the names that `loss` has for its arguments; x1, x2, ... where it has none."""
+    try:
+        bound = inspect.signature(loss).bind(*range(count))
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f"the loss cannot be called with {count} input(s): {error}; trace(loss, *inputs) calls "
+            "loss(*inputs)"
+        ) from None
+    names = {value: name for name, value in bound.arguments.items() if isinstance(value, int)}
+    found: list[str] = []
+    for i in range(count):
+        found.append(unused(names.get(i, f"x{i + 1}"), {*taken, *found}))
+    return found
+
+
+def _forward(loss: Callable[..., Any], inputs: list[Symbol], watcher: _Watcher) -> Tensor:
+    watchers.append(watcher)
+    try:
+        with enable_grad():
+            output = loss(*inputs)
+    finally:
+        watchers.remove(watcher)
+    if not isinstance(output, Tensor) or not output.requires_grad or output.op is None:
+        what = "a Tensor without a graph" if isinstance(output, Tensor) else type(output).__name__
+        raise TypeError(
+            f"the loss returned {what}; it has to return a Tensor that is computed from a "
+            "parameter, a Tensor with requires_grad=True"
+        )
+    if output.size != 1:
+        raise ValueError(
+            f"the loss has shape {output.shape}; it has to be one number, e.g. its .mean()"
+        )
+    return output
+
+
+@contextmanager
+def _standing_in(tensors: Sequence[Tensor], symbols: Sequence[Symbol]) -> Iterator[None]:
+    """Let Symbols be the tensors' values."""
+    arrays: list[Any] = [tensor._data for tensor in tensors]
+    try:
+        for tensor, symbol in zip(tensors, symbols, strict=True):
+            tensor._data = symbol  # type: ignore[assignment]
+        yield
+    finally:
+        for tensor, array in zip(tensors, arrays, strict=True):
+            tensor._data = array
+
+
+def _node(x: Any, recorder: Recorder) -> Node:
+    return x.node if isinstance(x, Symbol) else recorder.constant(np.asarray(x))
+
+
+class _Watcher:
+    """Tells the recorder which primitive's calls it hears, and names their results.
+
+    Attributes
+    ----------
+    leaves : set of Tensor
+        The parameters that were used.
+    """
+
+    def __init__(self, recorder: Recorder) -> None:
+        self.recorder = recorder
+        self.leaves: set[Tensor] = set()
+
+    def forward(self, op: Primitive, values: Any, kwargs: Any, result: Tensor) -> None:
+        self.recorder.row += 1
+        for x in result.parents:
+            if isinstance(x, Tensor) and x.requires_grad and x.op is None:
+                self.leaves.add(x)
+        if isinstance(result._data, Symbol) and result._data.node.kind == "operation":
+            result._data.node.name = op.name
+
+    def before_backward(self, z: Tensor) -> None:
+        self.recorder.row += 1
+        self.recorder.section = "backward"
+
+    def after_vjp(self, z: Tensor, i: int, z_bar: Any, x_bar: Any) -> None:
+        self.recorder.row += 1
+        x = z.parents[i]
+        if isinstance(x_bar, Symbol) and isinstance(x._data, Symbol):
+            x_bar.node.name = gradient_of(x._data.node)
+
+    def name_gradients(self, gradients: Mapping[Tensor, Any]) -> None:
+        """Name the complete gradients: where there are several summands, not these."""
+        for x, g in gradients.items():
+            if isinstance(g, Symbol) and isinstance(x._data, Symbol):
+                g.node.name = gradient_of(x._data.node)
+
+
+def gradient_of(node: Node) -> str:
+    """Return the variable name of x̄ for x."""
+    name = node.site[1] if node.site else node.name
+    return f"{name}_bar" if name else ""
+
+
+def _check_same(first: Trace, second: Trace) -> None:
+    """Raise if two runs of a loss were not the same."""
+    number = {
+        node: i
+        for run in (first, second)
+        for i, node in enumerate((*run.inputs, *run.parameters, *run.nodes))
+    }
+
+    def same(x: Any, y: Any) -> bool:
+        if isinstance(x, Node) and x.kind == "constant":
+            return isinstance(y, Node) and y.kind == "constant" and same(x.value, y.value)
+        if isinstance(x, Node):
+            return isinstance(y, Node) and number[x] == number.get(y)
+        if isinstance(x, np.ndarray):
+            return isinstance(y, np.ndarray) and np.array_equal(x, y, equal_nan=x.dtype.kind == "f")
+        if isinstance(x, tuple | list):
+            return len(x) == len(y) and all(map(same, x, y))
+        return bool(type(x) is type(y) and (x == y or x != x))
+
+    alike = len(first.nodes) == len(second.nodes) and all(
+        x.function is y.function
+        and same(x.arguments, y.arguments)
+        and same(tuple(x.options.items()), tuple(y.options.items()))
+        for x, y in zip(first.nodes, second.nodes, strict=True)
+    )
+    if not alike or not same((first.loss, *first.gradients), (second.loss, *second.gradients)):
+        raise Unsupported(
+            f"{first.name} computed something else when it ran a second time: it draws random "
+            f"numbers, or changes what it depends on. Give those as inputs, or {EAGER}"
+        )
+
+
+# Names
+
+
+def parameter_names(
+    loss: Callable[..., Any], tensors: Sequence[Tensor], given: Mapping[str, Any]
+) -> list[str]:
+    """Return a variable name for each tensor: one that was given, one of the loss's own, or p1...
+
+    Examples
+    --------
+    >>> rate = Tensor(1.0, requires_grad=True)
+    >>> parameter_names(lambda x: x * rate, [rate, Tensor(2.0)], {})
+    ['rate', 'p2']
+    """
+    found: dict[Tensor, str] = {}
+    for name, value in (*given.items(), *_variables(loss)):
+        for path, tensor in _tensors_in(name, value):
+            found.setdefault(tensor, path)
+    last = [found[t].rpartition(".")[2] for t in tensors if t in found]
+    names: list[str] = []
+    for i, tensor in enumerate(tensors, start=1):
+        path = found.get(tensor, f"p{i}")
+        place, dot, name = path.partition(".")
+        if dot:
+            short = name.rpartition(".")[2]
+            name = short if last.count(short) == 1 else name
+        else:
+            name = place
+        names.append(unused(_identifier(name), set(names)))
+    return names
+
+
+def _variables(function: Any) -> list[tuple[str, Any]]:
+    """Names and values that a function finds outside of itself: the nearest first."""
+    function = inspect.unwrap(function)
+    owner = getattr(function, "__self__", None)
+    found: list[tuple[str, Any]] = []
+    if isinstance(function, Module):
+        return [("net", function)]
+    code = getattr(function, "__func__", function)
+    if inspect.isfunction(code):
+        variables = inspect.getclosurevars(code)
+        found = [*variables.nonlocals.items(), *variables.globals.items()]
+    if owner is not None:
+        found += [("self", owner)] if isinstance(owner, Module) else list(vars(owner).items())
+    return found
+
+
+def _tensors_in(name: str, value: Any) -> Iterator[tuple[str, Tensor]]:
+    if isinstance(value, Tensor):
+        yield name, value
+    elif isinstance(value, Module):
+        for path, tensor in value.named_parameters():
+            yield f"{name}.{path}", tensor
+    elif isinstance(value, list | tuple):
+        for i, part in enumerate(value):
+            yield from _tensors_in(f"{name}_{i}", part)
+    elif isinstance(value, dict):
+        for key, part in value.items():
+            yield from _tensors_in(str(key), part)
+
+
+def _identifier(path: str) -> str:
+    """Return a variable name for a path: ``weight_0`` for ``0.weight``."""
+    number, dot, rest = path.partition(".")
+    if dot and number.isdigit():
+        path = f"{rest}_{number}"
+    name = re.sub(r"\W", "_", path)
+    return name if name.isidentifier() and not keyword.iskeyword(name) else f"p_{name}"
+
+
+def unused(name: str, taken: set[str]) -> str:
+    """Return the name, or with a number where it is taken.
+
+    Examples
+    --------
+    >>> unused("tanh", {"tanh", "tanh_2"})
+    'tanh_3'
+    """
+    if name not in taken:
+        return name
+    return next(f"{name}_{i}" for i in range(2, len(taken) + 3) if f"{name}_{i}" not in taken)
