@@ -8,8 +8,6 @@ and both have to be the same: a loss that draws random numbers, or counts, is an
 from __future__ import annotations
 
 import inspect
-import keyword
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,10 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from minigrad.backward import backpropagate
-from minigrad.nn.module import Module
 from minigrad.primitive import Primitive
 from minigrad.recording import enable_grad, watchers
 from minigrad.tensor import Tensor
+from minigrad.tracing.names import parameter_names, unused
 from minigrad.tracing.node import EAGER, Check, Node, Unsupported
 from minigrad.tracing.record import Recorder
 from minigrad.tracing.simplify import simplified
@@ -167,7 +165,7 @@ def _run(
         finally:
             watchers.remove(watcher)
         gradients = [_node(found[tensor], recorder) for tensor in tensors]
-        watcher.name_gradients({**inner, **found})
+        watcher.complete({**inner, **found})
         value = output._data
     if value.shape:
         value = value.reshape(())
@@ -268,7 +266,7 @@ class _Watcher:
             if isinstance(x, Tensor) and x.requires_grad and x.op is None:
                 self.leaves.add(x)
         if isinstance(result._data, Symbol) and result._data.node.kind == "operation":
-            result._data.node.name = op.name
+            result._data.node.name = result._data.node.name or op.name
 
     def before_backward(self, z: Tensor) -> None:
         self.recorder.row += 1
@@ -278,19 +276,13 @@ class _Watcher:
         self.recorder.row += 1
         x = z.parents[i]
         if isinstance(x_bar, Symbol) and isinstance(x._data, Symbol):
-            x_bar.node.name = gradient_of(x._data.node)
+            x_bar.node.of = x._data.node
 
-    def name_gradients(self, gradients: Mapping[Tensor, Any]) -> None:
-        """Name the complete gradients: where there are several summands, not these."""
+    def complete(self, gradients: Mapping[Tensor, Any]) -> None:
+        """Note which nodes are whole gradients, and not only summands."""
         for x, g in gradients.items():
             if isinstance(g, Symbol) and isinstance(x._data, Symbol):
-                g.node.name = gradient_of(x._data.node)
-
-
-def gradient_of(node: Node) -> str:
-    """Return the variable name of x̄ for x."""
-    name = node.site[1] if node.site else node.name
-    return f"{name}_bar" if name else ""
+                g.node.of = x._data.node
 
 
 def _check_same(first: Trace, second: Trace) -> None:
@@ -323,87 +315,3 @@ def _check_same(first: Trace, second: Trace) -> None:
             f"{first.name} computed something else when it ran a second time: it draws random "
             f"numbers, or changes what it depends on. Give those as inputs, or {EAGER}"
         )
-
-
-# Names
-
-
-def parameter_names(
-    loss: Callable[..., Any], tensors: Sequence[Tensor], given: Mapping[str, Any]
-) -> list[str]:
-    """Return a variable name for each tensor: one that was given, one of the loss's own, or p1...
-
-    Examples
-    --------
-    >>> rate = Tensor(1.0, requires_grad=True)
-    >>> parameter_names(lambda x: x * rate, [rate, Tensor(2.0)], {})
-    ['rate', 'p2']
-    """
-    found: dict[Tensor, str] = {}
-    for name, value in (*given.items(), *_variables(loss)):
-        for path, tensor in _tensors_in(name, value):
-            found.setdefault(tensor, path)
-    last = [found[t].rpartition(".")[2] for t in tensors if t in found]
-    names: list[str] = []
-    for i, tensor in enumerate(tensors, start=1):
-        path = found.get(tensor, f"p{i}")
-        place, dot, name = path.partition(".")
-        if dot:
-            short = name.rpartition(".")[2]
-            name = short if last.count(short) == 1 else name
-        else:
-            name = place
-        names.append(unused(_identifier(name), set(names)))
-    return names
-
-
-def _variables(function: Any) -> list[tuple[str, Any]]:
-    """Names and values that a function finds outside of itself: the nearest first."""
-    function = inspect.unwrap(function)
-    owner = getattr(function, "__self__", None)
-    found: list[tuple[str, Any]] = []
-    if isinstance(function, Module):
-        return [("net", function)]
-    code = getattr(function, "__func__", function)
-    if inspect.isfunction(code):
-        variables = inspect.getclosurevars(code)
-        found = [*variables.nonlocals.items(), *variables.globals.items()]
-    if owner is not None:
-        found += [("self", owner)] if isinstance(owner, Module) else list(vars(owner).items())
-    return found
-
-
-def _tensors_in(name: str, value: Any) -> Iterator[tuple[str, Tensor]]:
-    if isinstance(value, Tensor):
-        yield name, value
-    elif isinstance(value, Module):
-        for path, tensor in value.named_parameters():
-            yield f"{name}.{path}", tensor
-    elif isinstance(value, list | tuple):
-        for i, part in enumerate(value):
-            yield from _tensors_in(f"{name}_{i}", part)
-    elif isinstance(value, dict):
-        for key, part in value.items():
-            yield from _tensors_in(str(key), part)
-
-
-def _identifier(path: str) -> str:
-    """Return a variable name for a path: ``weight_0`` for ``0.weight``."""
-    number, dot, rest = path.partition(".")
-    if dot and number.isdigit():
-        path = f"{rest}_{number}"
-    name = re.sub(r"\W", "_", path)
-    return name if name.isidentifier() and not keyword.iskeyword(name) else f"p_{name}"
-
-
-def unused(name: str, taken: set[str]) -> str:
-    """Return the name, or with a number where it is taken.
-
-    Examples
-    --------
-    >>> unused("tanh", {"tanh", "tanh_2"})
-    'tanh_3'
-    """
-    if name not in taken:
-        return name
-    return next(f"{name}_{i}" for i in range(2, len(taken) + 3) if f"{name}_{i}" not in taken)
