@@ -17,7 +17,7 @@ from minigrad.tracing.node import Node, Site
 if TYPE_CHECKING:
     from minigrad.tracing.trace import Trace
 
-__all__ = ["parameter_names", "unused", "variable_names"]
+__all__ = ["parameter_names", "unused", "variable_names", "variables_of"]
 
 # Of a result that nothing else names, by its function or primitive.
 RESULTS: dict[Any, str] = {
@@ -92,7 +92,7 @@ def parameter_names(
     ['rate', 'p2']
     """
     found: dict[Tensor, str] = {}
-    for name, value in (*given.items(), *_variables(loss)):
+    for name, value in (*given.items(), *variables_of(loss)):
         for path, tensor in _tensors_in(name, value):
             found.setdefault(tensor, path)
     last = [found[t].rpartition(".")[2] for t in tensors if t in found]
@@ -109,7 +109,7 @@ def parameter_names(
     return names
 
 
-def _variables(function: Any) -> list[tuple[str, Any]]:
+def variables_of(function: Any) -> list[tuple[str, Any]]:
     """Names and values that a function finds outside of itself: the nearest first."""
     function = inspect.unwrap(function)
     owner = getattr(function, "__self__", None)

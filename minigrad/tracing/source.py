@@ -8,10 +8,11 @@ writes them down.
 from __future__ import annotations
 
 import ast
+import itertools
 import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +20,9 @@ from minigrad.linear_maps import scatter
 from minigrad.tracing.names import variable_names
 from minigrad.tracing.node import EAGER, Node, Unsupported
 from minigrad.tracing.trace import Trace
+
+if TYPE_CHECKING:
+    from minigrad.tracing.rule import Update
 
 __all__ = ["source"]
 
@@ -58,7 +62,9 @@ def source(trace: Trace) -> str:
     -------
     str
         It needs NumPy and nothing else, and computes what the eager engine does, bit for bit.
-        ``step(*inputs, *parameters)`` returns the loss and the gradients.
+        ``step(*inputs, *parameters)`` returns the loss and the gradients.  With an optimizer,
+        ``step(*inputs, *parameters, *states, t)`` returns the loss and the new parameters and
+        states; t counts steps from 1.
 
     Raises
     ------
@@ -84,6 +90,11 @@ class _Text:
     def __init__(self, trace: Trace) -> None:
         self.trace = trace
         self.constants: dict[str, Node] = {}
+        self.updates = self._updates()
+        self.states = [
+            {state: f"{parameter.name}_{state}" for state in update.states}
+            for (update, _), parameter in zip(self.updates, trace.parameters, strict=False)
+        ]
         self.statements = self._statements()
         self.names = variable_names(trace, self.statements)
         while too_long := self._longest_parts():
@@ -91,15 +102,25 @@ class _Text:
             self.names = variable_names(trace, self.statements)
 
     def module(self) -> str:
-        body = textwrap.indent("\n".join(self.function_body()), "    ")
+        """Return the whole text."""
         arguments = [node.name for node in (*self.trace.inputs, *self.trace.parameters)]
-        head = _wrapped("def step(", arguments, "):")
-        constants = "".join(
-            f"{name} = {ast.unparse(_array(node.value))}\n" for name, node in self.constants.items()
+        definitions: list[str] = []
+        if self.trace.optimizer is not None:
+            definitions = [update.definitions for update, _ in self.updates]
+            arguments += [*itertools.chain(*(places.values() for places in self.states)), "t"]
+        body = textwrap.indent("\n".join(self.body()), "    ")
+        step = f"{_wrapped('def step(', arguments, '):')}\n{body}"
+        constants = "\n".join(
+            f"{name} = {ast.unparse(_array(node.value))}" for name, node in self.constants.items()
         )
-        return f"import numpy as np\n\n{constants}\n{head}\n{body}\n"
+        parts = [part for part in (constants, *dict.fromkeys(definitions), step) if part]
+        imports = "import numpy as np"
+        if any("math." in part for part in definitions):
+            imports = f"import math\n\n{imports}"
+        return "\n\n\n".join((imports, *parts)) + "\n"
 
-    def function_body(self) -> Iterator[str]:
+    def body(self) -> Iterator[str]:
+        """Yield the lines of the function."""
         section = ""
         for node in self.trace.nodes:
             if node not in self.statements:
@@ -109,7 +130,47 @@ class _Text:
                 yield f"# {section}"
             yield from self.statement(node)
         results = [self.trace.loss, *self.trace.gradients]
-        yield _wrapped("return (", [ast.unparse(self.use(node)) for node in results], ")")
+        if self.trace.optimizer is not None:
+            yield from self.update()
+            results = [self.trace.loss, *self.trace.parameters]
+        returned = [ast.unparse(self.use(node)) for node in results]
+        returned += itertools.chain(*(places.values() for places in self.states))
+        yield _wrapped("return (", returned, ")")
+
+    # The optimizer's rule
+
+    def _updates(self) -> list[tuple[Update, Any]]:
+        """Return for each parameter its rule, and the group whose hyperparameters it has."""
+        if self.trace.optimizer is None:
+            return []
+        from minigrad.tracing.rule import update_of
+
+        groups = {p: group for group in self.trace.optimizer.param_groups for p in group.params}
+        updates = {id(group): update_of(group) for group in groups.values()}
+        return [
+            (updates[id(groups[tensor])], groups[tensor])
+            for tensor in self.trace.tensors
+            if tensor in groups
+        ]
+
+    def update(self) -> Iterator[str]:
+        """Yield the lines in which the optimizer makes its step."""
+        yield "# update"
+        before = ""
+        for (update, group), parameter, gradient, places in zip(
+            self.updates, self.trace.parameters, self.trace.gradients, self.states, strict=True
+        ):
+            values = ", ".join(f"{name}={group[name]!r}" for name in update.hyperparameters)
+            coefficients = f"{update.coefficients}(t{', ' if values else ''}{values})"
+            if parameter.dtype == np.float32:
+                coefficients = f"[np.float32(x) for x in {coefficients}]"
+            if coefficients != before:
+                before = coefficients
+                yield f"c = {coefficients}"
+            x, g = parameter.name, ast.unparse(self.use(gradient))
+            results = ", ".join((x, *places.values()))
+            arguments = ", ".join((x, f"-{g}" if update.maximize else g, *places.values(), "*c"))
+            yield f"{results} = {update.rule}({arguments})"
 
     def statement(self, node: Node) -> Iterator[str]:
         shape = f"  # {node.shape}"
@@ -139,14 +200,13 @@ class _Text:
             for operand in node.operands:
                 uses[operand] += 1
                 rows.setdefault(operand, set()).add(node.row)
-        found = {
+        return {
             node
             for node in trace.nodes
             if node in (trace.loss, *trace.gradients)
             or node.function is scatter
             or (not _is_view(node) and (uses[node] > 1 or rows.get(node, set()) != {node.row}))
         }
-        return found
 
     def _longest_parts(self) -> set[Node]:
         """Return, of each statement that is too long for a line, the longest part."""
@@ -175,7 +235,7 @@ class _Text:
         function, options = node.function, node.options
         operands = [self.use(x) for x in node.arguments]
         if function in OPERATORS and len(operands) == 2:
-            x, y = node.arguments
+            y = node.arguments[1]
             if function is np.add and isinstance(y, int | float) and y < 0:
                 return ast.BinOp(operands[0], ast.Sub(), _literal(-y))
             return ast.BinOp(operands[0], OPERATORS[function], operands[1])

@@ -1,12 +1,13 @@
-"""`trace`: a loss and its gradients as a straight line of NumPy calls.
+"""`trace`: a training step as a straight line of NumPy calls.
 
-The loss runs on stand-ins for the batch and for the parameters, and `backpropagate` walks the
-graph as it always does; what is written down on the way is the whole training step.  It runs twice,
-and both have to be the same: a loss that draws random numbers, or counts, is another one each time.
+The loss is computed from stand-ins for the batch and for the parameters, and `backpropagate` walks
+the graph as it always does; what is written down on the way is the whole training step.  It runs
+twice, and both have to be the same: one that draws random numbers, or counts, is another each time.
 """
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,7 +21,8 @@ from minigrad.backward import backpropagate
 from minigrad.primitive import Primitive
 from minigrad.recording import enable_grad, watchers
 from minigrad.tensor import Tensor
-from minigrad.tracing.names import parameter_names, unused
+from minigrad.tracing.frames import asked_at
+from minigrad.tracing.names import parameter_names, unused, variables_of
 from minigrad.tracing.node import EAGER, Check, Node, Unsupported
 from minigrad.tracing.record import Recorder
 from minigrad.tracing.simplify import simplified
@@ -51,6 +53,8 @@ class Trace:
         The operations that loss and gradients take, each after those it needs.
     checks : tuple of Check
         What the values of inputs have to fulfil.
+    optimizer : Optimizer or None
+        Whose step comes at the end, if the traced function makes one.
     """
 
     name: str
@@ -61,6 +65,7 @@ class Trace:
     gradients: tuple[Node, ...]
     nodes: tuple[Node, ...]
     checks: tuple[Check, ...]
+    optimizer: Any = None
 
     def __repr__(self) -> str:
         inputs = ", ".join(f"{node.name}: {node.shape}" for node in self.inputs)
@@ -69,20 +74,22 @@ class Trace:
 
 
 def trace(
-    loss: Callable[..., Any], *inputs: npt.ArrayLike, names: Mapping[str, Any] | None = None
+    function: Callable[..., Any], *inputs: npt.ArrayLike, names: Mapping[str, Any] | None = None
 ) -> Trace:
-    """Write down what a loss and its gradients compute.
+    """Write down what a training step computes: a loss and its gradients, or a whole step.
 
     Parameters
     ----------
-    loss : callable
-        ``loss(*inputs)`` returns a Tensor with one element, computed from parameters: leaves with
-        `requires_grad`, which are found.
+    function : callable
+        ``function(*inputs)`` returns the loss, a Tensor with one element, computed from
+        parameters: leaves with `requires_grad`, which are found.  Or it is a step: it calls
+        `backward` on the loss and then `step` of an optimizer among its variables, which are noted
+        and not made; no parameter, gradient or optimizer has changed in the end.
     *inputs : array_like
         One batch.  Its shapes and dtypes are those of the trace; values do not matter, but for
         labels, which have to be in range.
     names : mapping of str to Tensor, optional
-        Variable names of parameters.  By default those that `loss` has for them: its variables,
+        Variable names of parameters.  By default those that `function` has for them: its variables,
         and within a `Module` the path, such as ``weight_0`` for ``0.weight``.
 
     Returns
@@ -93,18 +100,19 @@ def trace(
     Raises
     ------
     ValueNeeded
-        If the loss asks for a value, as ``if`` does; the message names the line.
+        If the function asks for a value, as ``if`` does; the message names the line.
     Unsupported
         If an operation cannot be written down; the message names it.
     TypeError, ValueError
-        If the loss is no function of these inputs, or no single number that depends on a parameter.
+        If it is no function of these inputs, or the loss no single number that depends on a
+        parameter.
 
     Notes
     -----
-    Python numbers that the loss uses, and which way it went, are part of the trace; trace again
+    Python numbers that the function uses, and which way it went, are part of the trace; trace again
     after they have changed.  Arrays of `minigrad.compiled.KERNEL_FROM` elements or more take
     compiled loops in the eager engine for softmax, cross-entropy, layer norm and some others; the
-    trace has the NumPy formula that these loops round differently from.
+    trace has the NumPy formula, which rounds differently.
 
     While it runs, the parameters are stand-ins too: do not use them in another thread.
 
@@ -117,9 +125,9 @@ def trace(
     >>> trace(loss, np.ones((3, 2)))
     <trace of loss(X: (3, 2)), by w: (2,): 9 operations>
     """
-    if not callable(loss):
+    if not callable(function):
         raise TypeError(
-            f"trace() takes the loss, a function of the batch, and got {type(loss).__name__}; "
+            f"trace() takes the loss, a function of the batch, and got {type(function).__name__}; "
             "e.g. trace(lambda X, y: mse_loss(net(X), y), X, y)"
         )
     arrays = [x.data if isinstance(x, Tensor) else np.asarray(x) for x in inputs]
@@ -128,56 +136,73 @@ def trace(
             raise TypeError(
                 f"input {i} has dtype {array.dtype}; accepted are arrays of real numbers"
             )
-    tensors = _parameters(loss, arrays)
-    labels = parameter_names(loss, tensors, names or {})
-    first, second = (_run(loss, arrays, tensors, labels) for _ in range(2))
+    optimizers = [
+        value for _, value in variables_of(function)
+        if hasattr(value, "param_groups") and hasattr(value, "step")
+    ]  # fmt: skip
+    tensors = _parameters(function, arrays, optimizers)
+    labels = parameter_names(function, tensors, names or {})
+    first, second = (_run(function, arrays, tensors, labels, optimizers) for _ in range(2))
     _check_same(first, second)
     return simplified(first)
 
 
-def _parameters(loss: Callable[..., Any], arrays: Sequence[npt.NDArray[Any]]) -> list[Tensor]:
-    """Run the loss once, and return the leaves with `requires_grad` that it used, oldest first."""
-    recorder = Recorder(loss)
+def _parameters(
+    function: Callable[..., Any], arrays: Sequence[npt.NDArray[Any]], optimizers: Sequence[Any]
+) -> list[Tensor]:
+    """Run the function once, and return the leaves with `requires_grad` that it used, in order."""
+    recorder = Recorder(function)
     watcher = _Watcher(recorder)
-    _forward(loss, _inputs(loss, arrays, recorder), watcher)
+    with _restored(optimizers, watcher):
+        _call(function, _inputs(function, arrays, recorder), watcher)
     return sorted(watcher.leaves, key=lambda tensor: tensor.serial)
 
 
 def _run(
-    loss: Callable[..., Any],
+    function: Callable[..., Any],
     arrays: Sequence[npt.NDArray[Any]],
     tensors: Sequence[Tensor],
     labels: Sequence[str],
+    optimizers: Sequence[Any],
 ) -> Trace:
-    recorder = Recorder(loss)
+    recorder = Recorder(function)
     watcher = _Watcher(recorder)
-    inputs = _inputs(loss, arrays, recorder, taken=labels)
+    inputs = _inputs(function, arrays, recorder, taken=labels)
     parameters = [
         recorder.leaf("parameter", tensor.data, name)
         for tensor, name in zip(tensors, labels, strict=True)
     ]
-    with _standing_in(tensors, [Symbol(node, recorder) for node in parameters]):
-        output = _forward(loss, inputs, watcher)
+    symbols = [Symbol(node, recorder) for node in parameters]
+    with _restored(optimizers, watcher), _standing_in(tensors, symbols):
+        loss = _call(function, inputs, watcher)
         inner: dict[Tensor, Any] = {}
-        watchers.append(watcher)
-        try:
-            found = backpropagate(output, targets=tensors, keep=inner)
-        finally:
-            watchers.remove(watcher)
-        gradients = [_node(found[tensor], recorder) for tensor in tensors]
+        if watcher.differentiated is None:
+            watchers.append(watcher)
+            try:
+                found = backpropagate(loss, targets=tensors, keep=inner)
+            finally:
+                watchers.remove(watcher)
+        else:
+            found = watcher.gradients or {t: t.grad for t in tensors if t.grad is not None}
         watcher.complete({**inner, **found})
-        value = output._data
-    if value.shape:
-        value = value.reshape(())
+        for tensor, name in zip(tensors, labels, strict=True):
+            if tensor not in found:
+                raise Unsupported(
+                    f"the loss uses {name}, but does not pass it a gradient; give its values as "
+                    f"an input, or set its requires_grad to False, or {EAGER}"
+                )
+        value = loss._data
+        gradients = tuple(_node(found[tensor], recorder) for tensor in tensors)
     return Trace(
-        name=getattr(loss, "__name__", type(loss).__name__),
+        name=getattr(function, "__name__", type(function).__name__),
         inputs=tuple(symbol.node for symbol in inputs),
         parameters=tuple(parameters),
         tensors=tuple(tensors),
-        loss=_node(value, recorder),
-        gradients=tuple(gradients),
+        loss=_node(value.reshape(()) if value.shape else value, recorder),
+        gradients=gradients,
         nodes=tuple(recorder.nodes),
         checks=tuple(recorder.checks),
+        optimizer=watcher.stepped,
     )
 
 
@@ -210,13 +235,16 @@ def _argument_names(loss: Callable[..., Any], count: int, taken: Sequence[str]) 
     return found
 
 
-def _forward(loss: Callable[..., Any], inputs: list[Symbol], watcher: _Watcher) -> Tensor:
+def _call(function: Callable[..., Any], inputs: list[Symbol], watcher: _Watcher) -> Tensor:
+    """Run the traced function, and return the loss: what it returns or what it differentiated."""
     watchers.append(watcher)
     try:
         with enable_grad():
-            output = loss(*inputs)
+            output = function(*inputs)
     finally:
         watchers.remove(watcher)
+    if watcher.differentiated is not None:
+        output = watcher.differentiated
     if not isinstance(output, Tensor) or not output.requires_grad or output.op is None:
         what = "a Tensor without a graph" if isinstance(output, Tensor) else type(output).__name__
         raise TypeError(
@@ -228,6 +256,26 @@ def _forward(loss: Callable[..., Any], inputs: list[Symbol], watcher: _Watcher) 
             f"the loss has shape {output.shape}; it has to be one number, e.g. its .mean()"
         )
     return output
+
+
+@contextmanager
+def _restored(optimizers: Sequence[Any], watcher: _Watcher) -> Iterator[None]:
+    """Let optimizers take note of a step instead of making it; put gradients back at the end."""
+    for optimizer in optimizers:
+        vars(optimizer)["step"] = functools.partial(watcher.step, optimizer)
+    before = {p: p.grad for optimizer in optimizers for p in _params(optimizer)}
+    try:
+        yield
+    finally:
+        for optimizer in optimizers:
+            del vars(optimizer)["step"]
+        for tensor, g in (before | watcher.leaves).items():
+            tensor.grad = g
+
+
+def _params(optimizer: Any) -> Iterator[Tensor]:
+    for group in optimizer.param_groups:
+        yield from (p for p in group.params if isinstance(p, Tensor))
 
 
 @contextmanager
@@ -252,31 +300,50 @@ class _Watcher:
 
     Attributes
     ----------
-    leaves : set of Tensor
-        The parameters that were used.
+    leaves : dict
+        The parameters that were used, each with the gradient it had before.
+    differentiated : Tensor or None
+        The first on which the function called `backward`.
+    stepped : Optimizer or None
+        Whose step the function made, with `gradients`.
     """
 
     def __init__(self, recorder: Recorder) -> None:
         self.recorder = recorder
-        self.leaves: set[Tensor] = set()
+        self.leaves: dict[Tensor, Any] = {}
+        self.differentiated: Tensor | None = None
+        self.stepped: Any = None
+        self.gradients: dict[Tensor, Any] = {}
 
     def forward(self, op: Primitive, values: Any, kwargs: Any, result: Tensor) -> None:
         self.recorder.row += 1
         for x in result.parents:
             if isinstance(x, Tensor) and x.requires_grad and x.op is None:
-                self.leaves.add(x)
+                self.leaves.setdefault(x, x.grad)
         if isinstance(result._data, Symbol) and result._data.node.kind == "operation":
             result._data.node.name = result._data.node.name or op.name
 
     def before_backward(self, z: Tensor) -> None:
         self.recorder.row += 1
         self.recorder.section = "backward"
+        if self.differentiated is None:
+            self.differentiated = z
 
     def after_vjp(self, z: Tensor, i: int, z_bar: Any, x_bar: Any) -> None:
         self.recorder.row += 1
         x = z.parents[i]
         if isinstance(x_bar, Symbol) and isinstance(x._data, Symbol):
             x_bar.node.of = x._data.node
+
+    def step(self, optimizer: Any) -> None:
+        """Stand in for an optimizer's step."""
+        if self.stepped is not None:
+            raise Unsupported(
+                f"a second optimizer step at {asked_at()}; a trace holds one step of one "
+                f"optimizer, so trace them one by one, or {EAGER}"
+            )
+        self.stepped = optimizer
+        self.gradients = {p: p.grad for p in _params(optimizer) if p.grad is not None}
 
     def complete(self, gradients: Mapping[Tensor, Any]) -> None:
         """Note which nodes are whole gradients, and not only summands."""
