@@ -28,7 +28,8 @@ during a run: PyTorch's P then holds what they were at each step, this one what 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import functools
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -91,7 +92,27 @@ PRODUCTS_KEPT = 64
 _products: dict[tuple[int, float, float], float] = {}
 
 
-def momentum_product(t: int, beta1: float, momentum_decay: float) -> float:
+def _remembered(product: Callable[..., float]) -> Callable[[int, float, float], float]:
+    """Let a product start from the one of the step before, if that is among the last ones."""
+
+    @functools.wraps(product)
+    def remembered(t: int, beta1: float, momentum_decay: float) -> float:
+        key = (t, beta1, momentum_decay)
+        if key not in _products:
+            before = _products.get((t - 1, beta1, momentum_decay))
+            known = (0, 1.0) if before is None else (t - 1, before)
+            if len(_products) >= PRODUCTS_KEPT:
+                del _products[next(iter(_products))]
+            _products[key] = product(t, beta1, momentum_decay, *known)
+        return _products[key]
+
+    return remembered
+
+
+@_remembered
+def momentum_product(
+    t: int, beta1: float, momentum_decay: float, known: int = 0, product: float = 1.0
+) -> float:
     """Return P_t, or 0 where it is too small for 1 - P_t to differ from 1.
 
     It is one multiplication if P_{t-1} was asked for a moment ago, and t of them otherwise; it is
@@ -102,19 +123,10 @@ def momentum_product(t: int, beta1: float, momentum_decay: float) -> float:
     >>> momentum_product(3, 0.5, 0.0), momentum_product(100, 0.5, 0.0)
     (0.015625, 0.0)
     """
-    key = (t, beta1, momentum_decay)
-    if key in _products:
-        return _products[key]
-    before = _products.get((t - 1, beta1, momentum_decay))
-    first, product = (1, 1.0) if before is None else (t, before)
-    for i in range(first, t + 1):
+    for i in range(known + 1, int(t) + 1):
         product *= momentum_at(i, beta1, momentum_decay)
         if product < 2**-54:  # then 1 - P is 1, for this and all later t
-            product = 0.0
-            break
-    if len(_products) >= PRODUCTS_KEPT:
-        del _products[next(iter(_products))]
-    _products[key] = product
+            return 0.0
     return product
 
 
