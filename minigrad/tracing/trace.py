@@ -22,7 +22,7 @@ from minigrad.primitive import Primitive
 from minigrad.recording import enable_grad, watchers
 from minigrad.tensor import Tensor
 from minigrad.tracing.frames import asked_at
-from minigrad.tracing.names import parameter_names, unused, variables_of
+from minigrad.tracing.names import RESERVED, parameter_names, unused, variables_of
 from minigrad.tracing.node import EAGER, Check, Node, Unsupported
 from minigrad.tracing.record import Recorder
 from minigrad.tracing.simplify import simplified
@@ -231,7 +231,7 @@ def _argument_names(loss: Callable[..., Any], count: int, taken: Sequence[str]) 
     names = {value: name for name, value in bound.arguments.items() if isinstance(value, int)}
     found: list[str] = []
     for i in range(count):
-        found.append(unused(names.get(i, f"x{i + 1}"), {*taken, *found}))
+        found.append(unused(names.get(i, f"x{i + 1}"), {*taken, *found, *RESERVED}))
     return found
 
 
@@ -269,7 +269,7 @@ def _restored(optimizers: Sequence[Any], watcher: _Watcher) -> Iterator[None]:
     finally:
         for optimizer in optimizers:
             del vars(optimizer)["step"]
-        for tensor, g in (before | watcher.leaves).items():
+        for tensor, g in (watcher.leaves | before).items():
             tensor.grad = g
 
 
@@ -333,7 +333,7 @@ class _Watcher:
         self.recorder.row += 1
         x = z.parents[i]
         if isinstance(x_bar, Symbol) and isinstance(x._data, Symbol):
-            x_bar.node.of = x._data.node
+            x_bar.node.of = x_bar.node.of or x._data.node  # one array may go to several
 
     def step(self, optimizer: Any) -> None:
         """Stand in for an optimizer's step."""
@@ -346,10 +346,16 @@ class _Watcher:
         self.gradients = {p: p.grad for p in _params(optimizer) if p.grad is not None}
 
     def complete(self, gradients: Mapping[Tensor, Any]) -> None:
-        """Note which nodes are whole gradients, and not only summands."""
-        for x, g in gradients.items():
-            if isinstance(g, Symbol) and isinstance(x._data, Symbol):
-                g.node.of = x._data.node
+        """Note which nodes are whole gradients, and which only summands."""
+        values: list[tuple[Any, Any]] = [(x._data, g) for x, g in gradients.items()]
+        whole: dict[Node, Node] = {
+            x.node: g.node for x, g in values if isinstance(x, Symbol) and isinstance(g, Symbol)
+        }
+        for x, g in whole.items():
+            g.of = g.of or x
+        for node in self.recorder.nodes:
+            if node.of is not None and whole.get(node.of, node) is not node:
+                node.of, node.name = None, node.name or "summand"
 
 
 def _check_same(first: Trace, second: Trace) -> None:
