@@ -237,9 +237,9 @@ def test_batch_norm_in_training_is_refused_and_in_evaluation_traced() -> None:
     assert np.array_equal(norm.running_mean.data, before)
     net.eval()
     X = np.random.default_rng(1).normal(size=(4, 2))
-    step = module(source(trace(lambda X: (net(X) ** 2).sum(), X)))["step"]
+    traced = trace(lambda X: (net(X) ** 2).sum(), X)
     eager = (net(X) ** 2).sum()
-    assert step(X, *(p.data for p in net.parameters()))[0] == eager.data
+    assert module(source(traced))["step"](X, *(p.data for p in traced.tensors))[0] == eager.data
 
 
 def test_labels_out_of_range_are_refused_as_in_the_engine() -> None:

@@ -15,7 +15,7 @@ from minigrad.tracing.node import EAGER, Check, Kind, Node, Section, Site, Unsup
 
 __all__ = ["Recorder"]
 
-ENGINE = ("primitive.py", "backward.py", "tensor.py", "record.py", "symbol.py", "forms.py")
+ENGINE = ("primitive.py", "backward.py", "tensor.py", "record.py", "symbol.py", "forms.py", "trace.py")
 
 
 class Recorder:

@@ -109,8 +109,8 @@ def trace(
 
     Notes
     -----
-    Python numbers that the function uses, and which way it went, are part of the trace; trace again
-    after they have changed.  Arrays of `minigrad.compiled.KERNEL_FROM` elements or more take
+    Numbers and arrays that the function uses besides inputs and parameters, and which way it went,
+    are part of the trace; trace again after they have changed.  Arrays of `minigrad.compiled.KERNEL_FROM` elements or more take
     compiled loops in the eager engine for softmax, cross-entropy, layer norm and some others; the
     trace has the NumPy formula, which rounds differently.
 
