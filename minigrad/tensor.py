@@ -137,7 +137,11 @@ class Tensor(ArrayMethods):
                 "Tensor() was given a Tensor; use it as it is, t.detach() for a tensor that "
                 "shares its values but not its history, or Tensor(t.data) for a new leaf"
             )
-        array = np.array(data, order="C") if requires_grad else np.asarray(data)
+        array: Any = data
+        if requires_grad:
+            array = np.array(data, order="C")
+        elif not getattr(data, "stands_for_array", False):  # as it does while a step is traced
+            array = np.asarray(data)
         if array.dtype.kind not in "fiub":
             raise TypeError(
                 f"Tensor() was given values of dtype {array.dtype}; "
@@ -348,7 +352,7 @@ class Tensor(ArrayMethods):
             elif type(g) is np.ndarray and g.flags.owndata and getrefcount(g) == ONE_REFERENCE:
                 leaf.grad = g if g.flags.c_contiguous else np.array(g, order="C")
             else:
-                leaf.grad = np.array(g, order="C")
+                leaf.grad = np.copy(g, order="C")
 
     # Operators: each is a row of the table.  All of them also run through np.add(t, u) etc.
 

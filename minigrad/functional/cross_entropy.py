@@ -162,10 +162,10 @@ def _of_labels(x: Any, *, labels: Any, label_smoothing: float) -> Any:
         smoothing = x.dtype.type(label_smoothing)
         kernels.cross_entropy(rows(x), labels.reshape(-1), smoothing, z.reshape(-1))
         return z
-    u = below_maximum(x, -1)
-    z = np.log(np.exp(u).sum(axis=-1))
-    z = z - (1 - label_smoothing) * np.take_along_axis(u, labels[..., None], -1)[..., 0]
-    return z - label_smoothing * u.mean(axis=-1) if label_smoothing else z
+    shifted = below_maximum(x, -1)
+    z = np.log(np.exp(shifted).sum(axis=-1))
+    z = z - (1 - label_smoothing) * np.take_along_axis(shifted, labels[..., None], -1)[..., 0]
+    return z - label_smoothing * shifted.mean(axis=-1) if label_smoothing else z
 
 
 def _of_labels_vjp(g: Any, x: Any, *, labels: Any, label_smoothing: float) -> Any:
@@ -175,12 +175,12 @@ def _of_labels_vjp(g: Any, x: Any, *, labels: Any, label_smoothing: float) -> An
         smoothing, g = x.dtype.type(label_smoothing), np.ascontiguousarray(g)
         kernels.cross_entropy_vjp(g.reshape(-1), rows(x), labels.reshape(-1), smoothing, rows(w))
         return w
-    w = softmax(x)
+    probabilities = softmax(x)
     if label_smoothing:
-        w -= label_smoothing / x.shape[-1]
-    w = _plus_at_labels(w, labels, label_smoothing - 1)
-    w *= g[..., None]
-    return w
+        probabilities -= label_smoothing / x.shape[-1]
+    error = _plus_at_labels(probabilities, labels, label_smoothing - 1)
+    error *= g[..., None]
+    return error
 
 
 def _binary_cross_entropy(x: Any, t: Any) -> Any:

@@ -38,7 +38,8 @@ def squared_loss(prediction: Any, target: Any) -> Any:
     array([0., 2.])
     """
     check_same_shape("squared_loss", prediction, target)
-    return _error(prediction, target) ** 2 / 2
+    error = _error(prediction, target)
+    return error**2 / 2
 
 
 def mse_loss(prediction: Any, target: Any) -> Any:

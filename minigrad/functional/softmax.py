@@ -95,9 +95,9 @@ def below_maximum(x: Any, axis: int) -> Any:
 
 def normalized_exponentials(u: Any, axis: int) -> Any:
     """Return exp u over its sum along the axis, in the array u."""
-    np.exp(u, out=u)
-    u /= u.sum(axis=axis, keepdims=True)
-    return u
+    exponentials = np.exp(u, out=u)
+    probabilities = np.divide(u, exponentials.sum(axis=axis, keepdims=True), out=u)
+    return probabilities  # noqa: RET504  a trace calls it so
 
 
 def _softmax(x: Any, *, axis: int) -> Any:

@@ -29,16 +29,23 @@ _instructions: dict[CodeType, dict[int, str]] = {}
 
 
 def assigned(code: CodeType, offset: int) -> str:
-    """Return the variable to which the result of the instruction at `offset` goes, or ""."""
+    """Return the variable to which the result of the instruction at `offset` goes.
+
+    "" if it goes into an expression, "return" if the function returns it.
+    """
     names = _instructions.get(code)
     if names is None:
-        names, before = {}, -1
+        names, before = {}, 0
         for instruction in dis.get_instructions(code):
+            found = ""
             if instruction.opname in STORES:
                 stored = instruction.argval  # with what is loaded next, where that is one
-                names[before] = stored[0] if isinstance(stored, tuple) else str(stored)
-            if instruction.opname != "CACHE":
-                before = instruction.offset
+                found = stored[0] if isinstance(stored, tuple) else str(stored)
+            elif instruction.opname == "RETURN_VALUE":
+                found = "return"
+            # A frame that waits for a call stands on it, or on the cache behind it.
+            names.update(dict.fromkeys(range(before, instruction.offset, 2), found))
+            before = instruction.offset
         _instructions[code] = names
     return names.get(offset, "")
 

@@ -50,11 +50,13 @@ class Node:
     section : {"forward", "backward"}
     site : tuple or None
         Where the traced function assigned what this may be, and to which name.
+    of : Node or None
+        What this is the gradient of, or a summand of that.
     """
 
     __slots__ = (
-        "arguments", "dtype", "function", "kind", "name", "options", "row", "section", "shape",
-        "site", "value",
+        "arguments", "dtype", "function", "kind", "name", "of", "options", "row", "section",
+        "shape", "site", "value",
     )  # fmt: skip
 
     def __init__(
@@ -75,6 +77,7 @@ class Node:
         self.dtype: np.dtype[Any] = value.dtype
         self.name, self.row, self.section = name, row, section
         self.site: tuple[Site, str] | None = None
+        self.of: Node | None = None
 
     @property
     def ndim(self) -> int:

@@ -15,7 +15,7 @@ from minigrad.tracing.node import EAGER, Check, Kind, Node, Section, Site, Unsup
 
 __all__ = ["Recorder"]
 
-ENGINE = ("primitive.py", "backward.py", "tensor.py", "record.py", "symbol.py", "forms.py")
+ENGINE = ("primitive.py", "backward.py", "tensor.py", "record.py", "symbol.py", "forms.py", "trace.py")
 
 
 class Recorder:
@@ -84,10 +84,14 @@ class Recorder:
                 if site != self._last_site:
                     self._last_site, self._round = site, self._round + 1
                 name = assigned(code, frame.f_lasti)
-                return inner or "", ((*site, self._round), name) if name else None
+                named = name not in ("", "return")
+                return inner or "", ((*site, self._round), name) if named else None
             if inner is None and not code.co_filename.endswith(ENGINE):
                 inner = assigned(code, frame.f_lasti)
-                inner = inner if len(inner) > 1 else ""  # z and w say nothing here
+                if inner == "return":
+                    inner = None  # perhaps the caller has a name for it
+                elif len(inner) == 1:
+                    inner = ""  # z and w say nothing here
             frame = frame.f_back
         return inner or "", None
 

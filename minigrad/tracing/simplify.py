@@ -61,6 +61,7 @@ def simplified(trace: Trace) -> Trace:
     for old in trace.nodes:
         new = _with_numbers(old, tuple(map(current, old.arguments)))
         new.options = {key: current(x) for key, x in old.options.items()}
+        new.of = current(old.of)
         if all(node.kind == "constant" for node in new.operands):
             becomes[old] = known.setdefault(_contents(new.value), _constant(new))
             continue
@@ -69,6 +70,7 @@ def simplified(trace: Trace) -> Trace:
             same = known.setdefault(_key(new), new)
         if same is not new and same.kind == "operation":
             same.name, same.site = same.name or new.name, same.site or new.site
+            same.of = same.of or new.of
         becomes[old] = same
     loss, gradients = current(trace.loss), tuple(map(current, trace.gradients))
     needed, nodes = {loss, *gradients}, []
@@ -97,9 +99,25 @@ def _with_numbers(old: Node, arguments: tuple[Any, ...]) -> Node:
                 z = np.asarray(old.function(*values))
             if z.shape == old.shape and z.dtype == old.dtype:
                 arguments = others
+    arguments = tuple(_without_broadcast(x, i, arguments, old) for i, x in enumerate(arguments))
     node = Node("operation", old.value, old.function, arguments, row=old.row, section=old.section)
-    node.name, node.site = old.name, old.site
+    node.name, node.site, node.of = old.name, old.site, old.of
     return node
+
+
+def _without_broadcast(x: Any, i: int, arguments: tuple[Any, ...], old: Node) -> Any:
+    """Return what x repeats, if the ufunc repeats it as well."""
+    if not (
+        isinstance(x, Node)
+        and x.function is np.broadcast_to
+        and isinstance(old.function, np.ufunc)
+        and old.function is not np.matmul
+    ):
+        return x
+    source = x.arguments[0]
+    others = (y for j, y in enumerate(arguments) if j != i)
+    shapes = [y.shape if isinstance(y, Node) else () for y in others]
+    return source if np.broadcast_shapes(source.shape, *shapes) == old.shape else x
 
 
 def _number(x: Any) -> float | None:

@@ -211,6 +211,10 @@ class Symbol(NDArrayOperatorsMixin):
         value = run(function, self, **options)
         return self._recorder.operation(value, function, (self,), options)
 
+    def refuse(self, reason: str) -> None:
+        """Raise: what is about to happen cannot be written down."""
+        raise Unsupported(f"{reason}, or {EAGER} (at {asked_at()})")
+
     def require_range(self, count: int, complaint: str) -> None:
         """Note that all values, integers, have to be at least 0 and below `count`."""
         self._recorder.checks.append(Check(self.node, count, complaint))

@@ -1,15 +1,14 @@
-"""`trace`: a loss and its gradients as a straight line of NumPy calls.
+"""`trace`: a training step as a straight line of NumPy calls.
 
-The loss runs on stand-ins for the batch and for the parameters, and `backpropagate` walks the
-graph as it always does; what is written down on the way is the whole training step.  It runs twice,
-and both have to be the same: a loss that draws random numbers, or counts, is another one each time.
+The loss is computed from stand-ins for the batch and for the parameters, and `backpropagate` walks
+the graph as it always does; what is written down on the way is the whole training step.  It runs
+twice, and both have to be the same: one that draws random numbers, or counts, is another each time.
 """
 
 from __future__ import annotations
 
+import functools
 import inspect
-import keyword
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,10 +18,11 @@ import numpy as np
 import numpy.typing as npt
 
 from minigrad.backward import backpropagate
-from minigrad.nn.module import Module
 from minigrad.primitive import Primitive
 from minigrad.recording import enable_grad, watchers
 from minigrad.tensor import Tensor
+from minigrad.tracing.frames import asked_at
+from minigrad.tracing.names import RESERVED, parameter_names, unused, variables_of
 from minigrad.tracing.node import EAGER, Check, Node, Unsupported
 from minigrad.tracing.record import Recorder
 from minigrad.tracing.simplify import simplified
@@ -53,6 +53,8 @@ class Trace:
         The operations that loss and gradients take, each after those it needs.
     checks : tuple of Check
         What the values of inputs have to fulfil.
+    optimizer : Optimizer or None
+        Whose step comes at the end, if the traced function makes one.
     """
 
     name: str
@@ -63,6 +65,7 @@ class Trace:
     gradients: tuple[Node, ...]
     nodes: tuple[Node, ...]
     checks: tuple[Check, ...]
+    optimizer: Any = None
 
     def __repr__(self) -> str:
         inputs = ", ".join(f"{node.name}: {node.shape}" for node in self.inputs)
@@ -71,20 +74,22 @@ class Trace:
 
 
 def trace(
-    loss: Callable[..., Any], *inputs: npt.ArrayLike, names: Mapping[str, Any] | None = None
+    function: Callable[..., Any], *inputs: npt.ArrayLike, names: Mapping[str, Any] | None = None
 ) -> Trace:
-    """Write down what a loss and its gradients compute.
+    """Write down what a training step computes: a loss and its gradients, or a whole step.
 
     Parameters
     ----------
-    loss : callable
-        ``loss(*inputs)`` returns a Tensor with one element, computed from parameters: leaves with
-        `requires_grad`, which are found.
+    function : callable
+        ``function(*inputs)`` returns the loss, a Tensor with one element, computed from
+        parameters: leaves with `requires_grad`, which are found.  Or it is a step: it calls
+        `backward` on the loss and then `step` of an optimizer among its variables, which are noted
+        and not made; no parameter, gradient or optimizer has changed in the end.
     *inputs : array_like
         One batch.  Its shapes and dtypes are those of the trace; values do not matter, but for
         labels, which have to be in range.
     names : mapping of str to Tensor, optional
-        Variable names of parameters.  By default those that `loss` has for them: its variables,
+        Variable names of parameters.  By default those that `function` has for them: its variables,
         and within a `Module` the path, such as ``weight_0`` for ``0.weight``.
 
     Returns
@@ -95,18 +100,19 @@ def trace(
     Raises
     ------
     ValueNeeded
-        If the loss asks for a value, as ``if`` does; the message names the line.
+        If the function asks for a value, as ``if`` does; the message names the line.
     Unsupported
         If an operation cannot be written down; the message names it.
     TypeError, ValueError
-        If the loss is no function of these inputs, or no single number that depends on a parameter.
+        If it is no function of these inputs, or the loss no single number that depends on a
+        parameter.
 
     Notes
     -----
-    Python numbers that the loss uses, and which way it went, are part of the trace; trace again
-    after they have changed.  Arrays of `minigrad.compiled.KERNEL_FROM` elements or more take
+    Numbers and arrays that the function uses besides inputs and parameters, and which way it went,
+    are part of the trace; trace again after they have changed.  Arrays of `minigrad.compiled.KERNEL_FROM` elements or more take
     compiled loops in the eager engine for softmax, cross-entropy, layer norm and some others; the
-    trace has the NumPy formula that these loops round differently from.
+    trace has the NumPy formula, which rounds differently.
 
     While it runs, the parameters are stand-ins too: do not use them in another thread.
 
@@ -119,9 +125,9 @@ def trace(
     >>> trace(loss, np.ones((3, 2)))
     <trace of loss(X: (3, 2)), by w: (2,): 9 operations>
     """
-    if not callable(loss):
+    if not callable(function):
         raise TypeError(
-            f"trace() takes the loss, a function of the batch, and got {type(loss).__name__}; "
+            f"trace() takes the loss, a function of the batch, and got {type(function).__name__}; "
             "e.g. trace(lambda X, y: mse_loss(net(X), y), X, y)"
         )
     arrays = [x.data if isinstance(x, Tensor) else np.asarray(x) for x in inputs]
@@ -130,56 +136,73 @@ def trace(
             raise TypeError(
                 f"input {i} has dtype {array.dtype}; accepted are arrays of real numbers"
             )
-    tensors = _parameters(loss, arrays)
-    labels = parameter_names(loss, tensors, names or {})
-    first, second = (_run(loss, arrays, tensors, labels) for _ in range(2))
+    optimizers = [
+        value for _, value in variables_of(function)
+        if hasattr(value, "param_groups") and hasattr(value, "step")
+    ]  # fmt: skip
+    tensors = _parameters(function, arrays, optimizers)
+    labels = parameter_names(function, tensors, names or {})
+    first, second = (_run(function, arrays, tensors, labels, optimizers) for _ in range(2))
     _check_same(first, second)
     return simplified(first)
 
 
-def _parameters(loss: Callable[..., Any], arrays: Sequence[npt.NDArray[Any]]) -> list[Tensor]:
-    """Run the loss once, and return the leaves with `requires_grad` that it used, oldest first."""
-    recorder = Recorder(loss)
+def _parameters(
+    function: Callable[..., Any], arrays: Sequence[npt.NDArray[Any]], optimizers: Sequence[Any]
+) -> list[Tensor]:
+    """Run the function once, and return the leaves with `requires_grad` that it used, in order."""
+    recorder = Recorder(function)
     watcher = _Watcher(recorder)
-    _forward(loss, _inputs(loss, arrays, recorder), watcher)
+    with _restored(optimizers, watcher):
+        _call(function, _inputs(function, arrays, recorder), watcher)
     return sorted(watcher.leaves, key=lambda tensor: tensor.serial)
 
 
 def _run(
-    loss: Callable[..., Any],
+    function: Callable[..., Any],
     arrays: Sequence[npt.NDArray[Any]],
     tensors: Sequence[Tensor],
     labels: Sequence[str],
+    optimizers: Sequence[Any],
 ) -> Trace:
-    recorder = Recorder(loss)
+    recorder = Recorder(function)
     watcher = _Watcher(recorder)
-    inputs = _inputs(loss, arrays, recorder, taken=labels)
+    inputs = _inputs(function, arrays, recorder, taken=labels)
     parameters = [
         recorder.leaf("parameter", tensor.data, name)
         for tensor, name in zip(tensors, labels, strict=True)
     ]
-    with _standing_in(tensors, [Symbol(node, recorder) for node in parameters]):
-        output = _forward(loss, inputs, watcher)
+    symbols = [Symbol(node, recorder) for node in parameters]
+    with _restored(optimizers, watcher), _standing_in(tensors, symbols):
+        loss = _call(function, inputs, watcher)
         inner: dict[Tensor, Any] = {}
-        watchers.append(watcher)
-        try:
-            found = backpropagate(output, targets=tensors, keep=inner)
-        finally:
-            watchers.remove(watcher)
-        gradients = [_node(found[tensor], recorder) for tensor in tensors]
-        watcher.name_gradients({**inner, **found})
-        value = output._data
-    if value.shape:
-        value = value.reshape(())
+        if watcher.differentiated is None:
+            watchers.append(watcher)
+            try:
+                found = backpropagate(loss, targets=tensors, keep=inner)
+            finally:
+                watchers.remove(watcher)
+        else:
+            found = watcher.gradients or {t: t.grad for t in tensors if t.grad is not None}
+        watcher.complete({**inner, **found})
+        for tensor, name in zip(tensors, labels, strict=True):
+            if tensor not in found:
+                raise Unsupported(
+                    f"the loss uses {name}, but does not pass it a gradient; give its values as "
+                    f"an input, or set its requires_grad to False, or {EAGER}"
+                )
+        value = loss._data
+        gradients = tuple(_node(found[tensor], recorder) for tensor in tensors)
     return Trace(
-        name=getattr(loss, "__name__", type(loss).__name__),
+        name=getattr(function, "__name__", type(function).__name__),
         inputs=tuple(symbol.node for symbol in inputs),
         parameters=tuple(parameters),
         tensors=tuple(tensors),
-        loss=_node(value, recorder),
-        gradients=tuple(gradients),
+        loss=_node(value.reshape(()) if value.shape else value, recorder),
+        gradients=gradients,
         nodes=tuple(recorder.nodes),
         checks=tuple(recorder.checks),
+        optimizer=watcher.stepped,
     )
 
 
@@ -208,17 +231,20 @@ def _argument_names(loss: Callable[..., Any], count: int, taken: Sequence[str]) 
     names = {value: name for name, value in bound.arguments.items() if isinstance(value, int)}
     found: list[str] = []
     for i in range(count):
-        found.append(unused(names.get(i, f"x{i + 1}"), {*taken, *found}))
+        found.append(unused(names.get(i, f"x{i + 1}"), {*taken, *found, *RESERVED}))
     return found
 
 
-def _forward(loss: Callable[..., Any], inputs: list[Symbol], watcher: _Watcher) -> Tensor:
+def _call(function: Callable[..., Any], inputs: list[Symbol], watcher: _Watcher) -> Tensor:
+    """Run the traced function, and return the loss: what it returns or what it differentiated."""
     watchers.append(watcher)
     try:
         with enable_grad():
-            output = loss(*inputs)
+            output = function(*inputs)
     finally:
         watchers.remove(watcher)
+    if watcher.differentiated is not None:
+        output = watcher.differentiated
     if not isinstance(output, Tensor) or not output.requires_grad or output.op is None:
         what = "a Tensor without a graph" if isinstance(output, Tensor) else type(output).__name__
         raise TypeError(
@@ -230,6 +256,26 @@ def _forward(loss: Callable[..., Any], inputs: list[Symbol], watcher: _Watcher) 
             f"the loss has shape {output.shape}; it has to be one number, e.g. its .mean()"
         )
     return output
+
+
+@contextmanager
+def _restored(optimizers: Sequence[Any], watcher: _Watcher) -> Iterator[None]:
+    """Let optimizers take note of a step instead of making it; put gradients back at the end."""
+    for optimizer in optimizers:
+        vars(optimizer)["step"] = functools.partial(watcher.step, optimizer)
+    before = {p: p.grad for optimizer in optimizers for p in _params(optimizer)}
+    try:
+        yield
+    finally:
+        for optimizer in optimizers:
+            del vars(optimizer)["step"]
+        for tensor, g in (watcher.leaves | before).items():
+            tensor.grad = g
+
+
+def _params(optimizer: Any) -> Iterator[Tensor]:
+    for group in optimizer.param_groups:
+        yield from (p for p in group.params if isinstance(p, Tensor))
 
 
 @contextmanager
@@ -254,43 +300,62 @@ class _Watcher:
 
     Attributes
     ----------
-    leaves : set of Tensor
-        The parameters that were used.
+    leaves : dict
+        The parameters that were used, each with the gradient it had before.
+    differentiated : Tensor or None
+        The first on which the function called `backward`.
+    stepped : Optimizer or None
+        Whose step the function made, with `gradients`.
     """
 
     def __init__(self, recorder: Recorder) -> None:
         self.recorder = recorder
-        self.leaves: set[Tensor] = set()
+        self.leaves: dict[Tensor, Any] = {}
+        self.differentiated: Tensor | None = None
+        self.stepped: Any = None
+        self.gradients: dict[Tensor, Any] = {}
 
     def forward(self, op: Primitive, values: Any, kwargs: Any, result: Tensor) -> None:
         self.recorder.row += 1
         for x in result.parents:
             if isinstance(x, Tensor) and x.requires_grad and x.op is None:
-                self.leaves.add(x)
+                self.leaves.setdefault(x, x.grad)
         if isinstance(result._data, Symbol) and result._data.node.kind == "operation":
-            result._data.node.name = op.name
+            result._data.node.name = result._data.node.name or op.name
 
     def before_backward(self, z: Tensor) -> None:
         self.recorder.row += 1
         self.recorder.section = "backward"
+        if self.differentiated is None:
+            self.differentiated = z
 
     def after_vjp(self, z: Tensor, i: int, z_bar: Any, x_bar: Any) -> None:
         self.recorder.row += 1
         x = z.parents[i]
         if isinstance(x_bar, Symbol) and isinstance(x._data, Symbol):
-            x_bar.node.name = gradient_of(x._data.node)
+            x_bar.node.of = x_bar.node.of or x._data.node  # one array may go to several
 
-    def name_gradients(self, gradients: Mapping[Tensor, Any]) -> None:
-        """Name the complete gradients: where there are several summands, not these."""
-        for x, g in gradients.items():
-            if isinstance(g, Symbol) and isinstance(x._data, Symbol):
-                g.node.name = gradient_of(x._data.node)
+    def step(self, optimizer: Any) -> None:
+        """Stand in for an optimizer's step."""
+        if self.stepped is not None:
+            raise Unsupported(
+                f"a second optimizer step at {asked_at()}; a trace holds one step of one "
+                f"optimizer, so trace them one by one, or {EAGER}"
+            )
+        self.stepped = optimizer
+        self.gradients = {p: p.grad for p in _params(optimizer) if p.grad is not None}
 
-
-def gradient_of(node: Node) -> str:
-    """Return the variable name of x̄ for x."""
-    name = node.site[1] if node.site else node.name
-    return f"{name}_bar" if name else ""
+    def complete(self, gradients: Mapping[Tensor, Any]) -> None:
+        """Note which nodes are whole gradients, and which only summands."""
+        values: list[tuple[Any, Any]] = [(x._data, g) for x, g in gradients.items()]
+        whole: dict[Node, Node] = {
+            x.node: g.node for x, g in values if isinstance(x, Symbol) and isinstance(g, Symbol)
+        }
+        for x, g in whole.items():
+            g.of = g.of or x
+        for node in self.recorder.nodes:
+            if node.of is not None and whole.get(node.of, node) is not node:
+                node.of, node.name = None, node.name or "summand"
 
 
 def _check_same(first: Trace, second: Trace) -> None:
@@ -323,87 +388,3 @@ def _check_same(first: Trace, second: Trace) -> None:
             f"{first.name} computed something else when it ran a second time: it draws random "
             f"numbers, or changes what it depends on. Give those as inputs, or {EAGER}"
         )
-
-
-# Names
-
-
-def parameter_names(
-    loss: Callable[..., Any], tensors: Sequence[Tensor], given: Mapping[str, Any]
-) -> list[str]:
-    """Return a variable name for each tensor: one that was given, one of the loss's own, or p1...
-
-    Examples
-    --------
-    >>> rate = Tensor(1.0, requires_grad=True)
-    >>> parameter_names(lambda x: x * rate, [rate, Tensor(2.0)], {})
-    ['rate', 'p2']
-    """
-    found: dict[Tensor, str] = {}
-    for name, value in (*given.items(), *_variables(loss)):
-        for path, tensor in _tensors_in(name, value):
-            found.setdefault(tensor, path)
-    last = [found[t].rpartition(".")[2] for t in tensors if t in found]
-    names: list[str] = []
-    for i, tensor in enumerate(tensors, start=1):
-        path = found.get(tensor, f"p{i}")
-        place, dot, name = path.partition(".")
-        if dot:
-            short = name.rpartition(".")[2]
-            name = short if last.count(short) == 1 else name
-        else:
-            name = place
-        names.append(unused(_identifier(name), set(names)))
-    return names
-
-
-def _variables(function: Any) -> list[tuple[str, Any]]:
-    """Names and values that a function finds outside of itself: the nearest first."""
-    function = inspect.unwrap(function)
-    owner = getattr(function, "__self__", None)
-    found: list[tuple[str, Any]] = []
-    if isinstance(function, Module):
-        return [("net", function)]
-    code = getattr(function, "__func__", function)
-    if inspect.isfunction(code):
-        variables = inspect.getclosurevars(code)
-        found = [*variables.nonlocals.items(), *variables.globals.items()]
-    if owner is not None:
-        found += [("self", owner)] if isinstance(owner, Module) else list(vars(owner).items())
-    return found
-
-
-def _tensors_in(name: str, value: Any) -> Iterator[tuple[str, Tensor]]:
-    if isinstance(value, Tensor):
-        yield name, value
-    elif isinstance(value, Module):
-        for path, tensor in value.named_parameters():
-            yield f"{name}.{path}", tensor
-    elif isinstance(value, list | tuple):
-        for i, part in enumerate(value):
-            yield from _tensors_in(f"{name}_{i}", part)
-    elif isinstance(value, dict):
-        for key, part in value.items():
-            yield from _tensors_in(str(key), part)
-
-
-def _identifier(path: str) -> str:
-    """Return a variable name for a path: ``weight_0`` for ``0.weight``."""
-    number, dot, rest = path.partition(".")
-    if dot and number.isdigit():
-        path = f"{rest}_{number}"
-    name = re.sub(r"\W", "_", path)
-    return name if name.isidentifier() and not keyword.iskeyword(name) else f"p_{name}"
-
-
-def unused(name: str, taken: set[str]) -> str:
-    """Return the name, or with a number where it is taken.
-
-    Examples
-    --------
-    >>> unused("tanh", {"tanh", "tanh_2"})
-    'tanh_3'
-    """
-    if name not in taken:
-        return name
-    return next(f"{name}_{i}" for i in range(2, len(taken) + 3) if f"{name}_{i}" not in taken)

@@ -1,0 +1,167 @@
+"""What the variables of a trace are called: as in the code that was traced, where that is known."""
+
+from __future__ import annotations
+
+import inspect
+import keyword
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from minigrad.nn.module import Module
+from minigrad.tensor import Tensor
+from minigrad.tracing.node import Node, Site
+
+if TYPE_CHECKING:
+    from minigrad.tracing.trace import Trace
+
+__all__ = ["RESERVED", "parameter_names", "unused", "variable_names", "variables_of"]
+
+# Of a result that nothing else names, by its function or primitive.
+RESULTS: dict[Any, str] = {
+    np.add: "total",
+    np.subtract: "difference",
+    np.multiply: "product",
+    np.divide: "quotient",
+    np.sqrt: "root",
+    np.exp: "exponentials",
+    np.sum: "total",
+    np.dot: "product",
+    np.greater: "is_greater",
+    np.less: "is_less",
+    np.equal: "is_equal",
+    np.where: "chosen",
+    np.take_along_axis: "taken",
+    "add": "total",
+    "subtract": "difference",
+    "multiply": "product",
+    "divide": "quotient",
+    "matmul": "product",
+}
+
+
+# What the text of a step uses itself.
+RESERVED = frozenset({"c", "math", "np", "step", "t"})
+
+
+def variable_names(
+    trace: Trace, nodes: Collection[Node], reserved: Collection[str] = ()
+) -> dict[Node, str]:
+    """Return a name for each input and parameter, and for each of these operations.
+
+    The loss is ``loss``, the gradient of x is ``x_bar``.  What the traced function assigned to a
+    variable has its name; anything else that of its primitive, with a number where there are
+    several.
+    """
+    names = {node: node.name for node in (*trace.inputs, *trace.parameters)}
+    last_at: dict[Site, Node] = {}
+    for node in trace.nodes:  # a call, such as net(X), assigns the last of its results
+        if node.site is not None and node in nodes:
+            last_at[node.site[0]] = node
+    taken = {*names.values(), *reserved, *RESERVED}
+
+    def give(node: Node, name: str) -> None:
+        names[node] = unused(name, taken)
+        taken.add(names[node])
+
+    if trace.loss.kind == "operation":
+        give(trace.loss, "loss")
+    for parameter, gradient in zip(trace.parameters, trace.gradients, strict=True):
+        if gradient.kind == "operation" and gradient not in names:
+            give(gradient, f"{parameter.name}_bar")
+    for node in trace.nodes:
+        if node in names or node not in nodes:
+            continue
+        assigned = node.site is not None and last_at[node.site[0]] is node
+        if node.of is not None and node.of in names:
+            give(node, f"{names[node.of]}_bar")
+        elif assigned and node.site is not None:
+            give(node, node.site[1])
+        else:
+            called = getattr(node.function, "__name__", "result")
+            name = RESULTS.get(node.name, node.name) or RESULTS.get(node.function, called)
+            give(node, name)
+    return names
+
+
+def parameter_names(
+    loss: Callable[..., Any], tensors: Sequence[Tensor], given: Mapping[str, Any]
+) -> list[str]:
+    """Return a variable name for each tensor: one that was given, one of the loss's own, or p1...
+
+    Examples
+    --------
+    >>> rate = Tensor(1.0, requires_grad=True)
+    >>> parameter_names(lambda x: x * rate, [rate, Tensor(2.0)], {})
+    ['rate', 'p2']
+    """
+    found: dict[Tensor, str] = {}
+    for name, value in (*given.items(), *variables_of(loss)):
+        for path, tensor in _tensors_in(name, value):
+            found.setdefault(tensor, path)
+    last = [found[t].rpartition(".")[2] for t in tensors if t in found]
+    names: list[str] = []
+    for i, tensor in enumerate(tensors, start=1):
+        path = found.get(tensor, f"p{i}")
+        place, dot, name = path.partition(".")
+        if dot:
+            short = name.rpartition(".")[2]
+            name = short if last.count(short) == 1 else name
+        else:
+            name = place
+        names.append(unused(_identifier(name), {*names, *RESERVED}))
+    return names
+
+
+def variables_of(function: Any) -> list[tuple[str, Any]]:
+    """Names and values that a function finds outside of itself: the nearest first."""
+    function = inspect.unwrap(function)
+    owner = getattr(function, "__self__", None)
+    found: list[tuple[str, Any]] = []
+    if isinstance(function, Module):
+        return [("net", function)]
+    code = getattr(function, "__func__", function)
+    if inspect.isfunction(code):
+        variables = inspect.getclosurevars(code)
+        found = [*variables.nonlocals.items(), *variables.globals.items()]
+    if owner is not None:
+        found += [("self", owner)] if isinstance(owner, Module) else list(vars(owner).items())
+    return found
+
+
+def _tensors_in(name: str, value: Any) -> Iterator[tuple[str, Tensor]]:
+    if isinstance(value, Tensor):
+        yield name, value
+    elif isinstance(value, Module):
+        for path, tensor in value.named_parameters():
+            yield f"{name}.{path}", tensor
+    elif isinstance(value, list | tuple):
+        for i, part in enumerate(value):
+            yield from _tensors_in(f"{name}_{i}", part)
+    elif isinstance(value, dict):
+        for key, part in value.items():
+            yield from _tensors_in(str(key), part)
+
+
+def _identifier(path: str) -> str:
+    """Return a variable name for a path: ``weight_0`` for ``0.weight``."""
+    number, dot, rest = path.partition(".")
+    if dot and number.isdigit():
+        path = f"{rest}_{number}"
+    name = re.sub(r"\W", "_", path)
+    return name if name.isidentifier() and not keyword.iskeyword(name) else f"p_{name}"
+
+
+def unused(name: str, taken: set[str]) -> str:
+    """Return the name, or with a number where it is taken.
+
+    Examples
+    --------
+    >>> unused("tanh", {"tanh", "tanh_2"})
+    'tanh_3'
+    """
+    if name not in taken:
+        return name
+    return next(f"{name}_{i}" for i in range(2, len(taken) + 3) if f"{name}_{i}" not in taken)
