@@ -98,7 +98,7 @@ def compile(
 class _Function:
     """One generated function: for one batch size, and one state of the optimizer's flags."""
 
-    run: Callable[..., tuple[int, int]]
+    run: Callable[..., int]
     source: str
     path: Path
 
@@ -249,24 +249,28 @@ class CompiledEpoch:
         indices: Array,
         table: Array,
         losses: Array,
-        before: int = 0,
+        made: int = 0,
     ) -> None:
         """Make the steps of one batch size."""
-        ts = [float(slots[0].t) for slots in run.slots]
-        updates, culprit = run.function.run(
-            *arrays, indices, *run.values, *ts, table, *run.others, losses[: run.steps]
-        )
-        if updates:
-            for slots in run.slots:
-                for slot in slots:
-                    slot.t += updates
-                    slot.parameter.data = slot.data  # says that it changed: see Tensor.serial
-                    slot.parameter.grad = None
+        t = np.array([slots[0].t for slots in run.slots], np.float64)
+        before = int(t[0])
+        try:
+            culprit = run.function.run(
+                *arrays, indices, *run.values, t, table, *run.others, losses[: run.steps]
+            )
+        finally:
+            updates = int(t[0]) - before
+            if updates:
+                for slots in run.slots:
+                    for slot in slots:
+                        slot.t += updates
+                        slot.parameter.data = slot.data  # says that it changed: see Tensor.serial
+                        slot.parameter.grad = None
         if culprit >= 0:
             slot = run.slot_of[culprit]
             batch = indices[run.size * updates : run.size * (updates + 1)]
             raise FloatingPointError(
-                f"step {before + updates} of this call (the first is 0): the gradient of "
+                f"step {made + updates} of this call (the first is 0): the gradient of "
                 f"{slot.label} holds NaN or infinity, with the batch of examples "
                 f"{np.array2string(batch, threshold=20, separator=', ')}; this step changed "
                 "nothing, those before it were made. Lower the learning rate or look for the "
@@ -315,9 +319,8 @@ class CompiledEpoch:
         function = self._functions.get(key)
         if function is None:
             function = self._generated(traced, tuple(parts))
-            order, losses = np.empty(0, np.int64), np.empty(0, traced.loss.dtype)
-            ts = [0.0] * len(parts)
-            function.run(*arrays, order, *values, *ts, table, *others, losses)  # compiles it
+            order, losses = np.empty(0, np.int64), np.empty(0, traced.loss.dtype)  # to compile it
+            function.run(*arrays, order, *values, np.zeros(len(parts)), table, *others, losses)
             self._functions[key] = function
             self._inputs = [Input(x.name, x.shape[1:], x.dtype) for x in traced.inputs]
         if self._shown is None or size == self._batch_size:
@@ -327,6 +330,11 @@ class CompiledEpoch:
     def _traced(self, size: int, arrays: list[Array]) -> Trace:
         batch = np.arange(size) % len(arrays[0])
         traced = trace(self._loss, *(x[batch] for x in arrays))
+        if traced.optimizer is not None:
+            raise TypeError(
+                f"{traced.name} makes a step of {type(traced.optimizer).__name__} itself; give "
+                "compile() the loss alone, which it follows by backward and step"
+            )
         if not any(slot.parameter in traced.tensors for slot in self._optimizer._slots):
             raise ValueError(
                 f"{traced.name} depends on none of the optimizer's "

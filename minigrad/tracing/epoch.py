@@ -101,13 +101,13 @@ def epoch_source(
     Returns
     -------
     str
-        It needs NumPy and Numba only.  ``run(*examples, order, *parameters, *states, *ts, rates,
+        It needs NumPy and Numba only.  ``run(*examples, order, *parameters, *states, t, rates,
         *hyperparameters, losses)`` makes a step for each element of `losses`, with the batch that
         `order` (of int64) has there.  `states` are flat, those of the first part's first parameter
-        first; `ts` are floats, the steps before, one a part; `rates` is of shape (groups, steps);
-        `hyperparameters` are those of each part in turn, but for the learning rate.  It returns
-        the number of updates and the place in ``trace.parameters`` of a gradient that was not
-        finite and ended the run, or -1.
+        first; `t`, of float64, has the number of updates of each part so far, and is kept up to
+        date; `rates` is of shape (groups, steps); `hyperparameters` are those of each part in
+        turn, but for the learning rate.  It returns the place in ``trace.parameters`` of a gradient
+        that was not finite and ended the run, or -1.
     """
     return _Epoch(trace, code, parts, nonfinite, clip).text(optimizer)
 
@@ -129,10 +129,11 @@ class _Epoch:
         leaves = [node.name for node in (*trace.inputs, *trace.parameters)]
         self.taken.update(leaves, code.gradients, ("np", "math", "njit", "exact", "fast", "run"))
         # An index of one short loop may be that of another; it must only be no array.
-        arrays = {*leaves, *code.gradients, *re.findall(r"(?m)^(\w+) *=", "\n".join(code.buffers))}
-        self.i, self.n = unused("i", arrays), unused("n", arrays)
+        self.arrays = {*leaves, *code.gradients}
+        self.arrays.update(re.findall(r"(?m)^(\w+) *=", "\n".join(code.buffers)))
+        self.i, self.n = unused("i", self.arrays), unused("n", self.arrays)
         self.step, self.order, self.losses = map(self.name, ("step", "order", "losses"))
-        self.rates, self.updates = map(self.name, ("rates", "updates"))
+        self.t, self.rates = map(self.name, ("t", "rates"))
 
     def name(self, wish: str) -> str:
         """Return a name that nothing has yet."""
@@ -153,9 +154,8 @@ class _Epoch:
             *examples, self.order,
             *(node.name for node in trace.parameters),
             *(name for names in states.values() for name in names),
-            *(t for t, _ in numbers),
-            self.rates,
-            *(name for _, names in numbers for name in names.values()),
+            self.t, self.rates,
+            *(name for names in numbers for name in names.values()),
             self.losses,
         ]  # fmt: skip
         before, flat = self._flat_parameters(states)
@@ -177,17 +177,16 @@ class _Epoch:
         lines = [
             *(f"{x.name} = {_empty(x)}" for x in trace.inputs),
             *before, *code.buffers, *views,
-            f"{self.updates} = 0",
             f"for {self.step} in range({self.losses}.size):",
             *_indented(body),
-            f"return {self.updates}, -1",
+            "return -1",
         ]  # fmt: skip
         run = [
             '@njit(cache=True, error_model="numpy", fastmath={"contract", "reassoc"})',
             *_signature("run", arguments),
             *_indented(lines),
         ]
-        own = [_decorated(code.functions, "@fast"), *self.functions, clipped.functions]
+        own = [code.functions, *self.functions, clipped.functions]
         parts = [HEADER.format(title=self._title(optimizer), facts=self._facts()).rstrip()]
         parts += [text.strip("\n") for text in (*self._rules(), *own, "\n".join(run)) if text]
         return "\n\n\n".join(parts) + "\n"
@@ -203,15 +202,17 @@ class _Epoch:
             lines.append(f"Gradients are clipped by {self.clip.kind}, to {self.clip.limit!r}.")
         return "\n".join(lines)
 
-    def _numbers(self) -> list[tuple[str, dict[str, str]]]:
-        """For each part the names of its t, and of its hyperparameters but the learning rate."""
-        suffixes = [""] if len(self.parts) == 1 else [f"_{k + 1}" for k in range(len(self.parts))]
-        found = []
-        for part, suffix in zip(self.parts, suffixes, strict=True):
-            wishes = [h for h in part.update.hyperparameters if h != "lr"]
-            t = self.name(f"t{suffix}")
-            found.append((t, {h: self.name(f"{h}{suffix}") for h in wishes}))
-        return found
+    def _numbers(self) -> list[dict[str, str]]:
+        """For each part the names of its hyperparameters, but for the learning rate."""
+        many = len(self.parts) > 1
+        return [
+            {
+                name: self.name(f"{name}_{k}" if many else name)
+                for name in part.update.hyperparameters
+                if name != "lr"
+            }
+            for k, part in enumerate(self.parts)
+        ]
 
     def _rules(self) -> list[str]:
         """The functions of all rules, each once, and the coefficients in float32 if needed."""
@@ -232,7 +233,7 @@ class _Epoch:
         lines = ["# batch", f"for {self.n} in range({self.batch}):"]
         lines.append(f"    {row} = {self.order}[{self.batch} * {self.step} + {self.n}]")
         for node, source in zip(self.trace.inputs, examples, strict=True):
-            indices = _indices(node.ndim - 1, {x.name for x in self.trace.inputs} | {self.n, row})
+            indices = _indices(node.ndim - 1, {*self.arrays, self.n, row})
             depth = 1
             for index, length in zip(indices, node.shape[1:], strict=True):
                 lines.append("    " * depth + f"for {index} in range({length}):")
@@ -281,20 +282,21 @@ class _Epoch:
             all_finite = " and ".join(f"{finite}({g})" for g in gradients.values())
             return [*lines, f"if not ({all_finite}):", "    continue"]
         for place, g in gradients.items():
-            lines += [f"if not {finite}({g}):", f"    return {self.updates}, {place}"]
+            lines += [f"if not {finite}({g}):", f"    return {place}"]
         return lines
 
     def _update(
         self,
-        numbers: list[tuple[str, dict[str, str]]],
+        numbers: list[dict[str, str]],
         states: dict[int, list[str]],
         flat: dict[int, str],
         gradients: dict[int, str],
     ) -> list[str]:
-        lines = ["# update", f"{self.updates} += 1"]
-        for part, (t, names) in zip(self.parts, numbers, strict=True):
+        lines = ["# update"]
+        for k, (part, names) in enumerate(zip(self.parts, numbers, strict=True)):
             update = part.update
             rate = f"{self.rates}[{part.group}, {self.step}]"
+            t = f"{self.t}[{k}]"
             given = ", ".join([t, *(names.get(h, rate) for h in update.hyperparameters)])
             lines.append(f"{t} += 1.0")
             c = {}
@@ -307,11 +309,9 @@ class _Epoch:
                 arrays = [f"{name}[{self.i}]" for name in (flat[place], *states[place])]
                 minus = f"-{g}" if re.fullmatch(r"\w+\[\w+\]|\w+\(.*\)", g) else f"-({g})"
                 taken = [arrays[0], minus if update.maximize else g, *arrays[1:]]
-                called = f"{update.rule}({', '.join(taken)}, *{c[node.dtype]})"
-                lines += [
-                    f"for {self.i} in range({_size(node)}):",
-                    f"    {', '.join(arrays)} = {called}",
-                ]
+                taken.append(f"*{c[node.dtype]}")
+                lines.append(f"for {self.i} in range({_size(node)}):")
+                lines += _indented(_call(f"{', '.join(arrays)} = {update.rule}", taken))
         return lines
 
 
@@ -345,6 +345,11 @@ def _indented(lines: Iterable[str]) -> list[str]:
     ]
 
 
+def _call(function: str, arguments: Sequence[str]) -> list[str]:
+    line = f"{function}({', '.join(arguments)})"
+    return [line] if len(line) <= 88 else [f"{function}(", f"    {', '.join(arguments)}", ")"]
+
+
 def _signature(name: str, arguments: Sequence[str]) -> list[str]:
     line = f"def {name}({', '.join(arguments)}):"
     if len(line) <= 100:
@@ -366,8 +371,8 @@ def _functions(definitions: str) -> list[str]:
 
 
 def _decorated(text: str, decorator: str) -> str:
-    """Put a decorator in front of each function that has none."""
-    return re.sub(r"(?m)(?<!^@)^def ", f"{decorator}\ndef ", text)
+    """Put a decorator in front of each function."""
+    return re.sub(r"(?m)^def ", f"{decorator}\ndef ", text)
 
 
 def _single(update: Update) -> str:
