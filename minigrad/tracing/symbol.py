@@ -20,7 +20,7 @@ import numpy.typing as npt
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from minigrad.tensor import Tensor
-from minigrad.tracing.frames import asked_at
+from minigrad.tracing.frames import asked_at, asking
 from minigrad.tracing.node import EAGER, Check, Node, Unsupported, ValueNeeded
 from minigrad.tracing.record import Recorder
 
@@ -92,6 +92,11 @@ class Symbol(NDArrayOperatorsMixin):
     # What only values can answer
 
     def _refuse(self, *_: Any, **__: Any) -> Any:
+        if function := asking():
+            raise Unsupported(
+                f"{function} works on values, not with NumPy's functions alone, so the step cannot "
+                f"be traced past {asked_at()}; {EAGER}"
+            )
         raise ValueNeeded(
             f"a value of an array was asked for at {asked_at()}; a trace knows shapes and types, "
             "and holds for every batch. Where the value chooses between two results, write "

@@ -110,9 +110,11 @@ def trace(
     Notes
     -----
     Numbers and arrays that the function uses besides inputs and parameters, and which way it went,
-    are part of the trace; trace again after they have changed.  Arrays of `minigrad.compiled.KERNEL_FROM` elements or more take
-    compiled loops in the eager engine for softmax, cross-entropy, layer norm and some others; the
-    trace has the NumPy formula, which rounds differently.
+    are part of the trace; trace again after they have changed.
+
+    Arrays of `minigrad.compiled.KERNEL_FROM` elements or more take compiled loops in the eager
+    engine for softmax, cross-entropy, layer norm and GELU; the trace has the NumPy formula, which
+    rounds differently.
 
     While it runs, the parameters are stand-ins too: do not use them in another thread.
 
