@@ -18,12 +18,13 @@ __all__ = ["asked_at", "asking", "assigned", "is_library"]
 PASSING_ON = (f"minigrad{os.sep}tensor.py", f"minigrad{os.sep}methods.py")
 TRACING = str(Path(__file__).parent) + os.sep
 PACKAGE = str(Path(__file__).parents[1]) + os.sep
+OPTIM = str(Path(__file__).parents[2] / "optim") + os.sep
 NUMPY = str(Path(np.__file__).parent) + os.sep
 
 
 def is_library(file: str) -> bool:
-    """Whether a source file is minigrad's or NumPy's, and not that of a traced function."""
-    return file.startswith((PACKAGE, NUMPY))
+    """Whether a source file is ours or NumPy's, and not that of a traced function."""
+    return file.startswith((PACKAGE, OPTIM, NUMPY))
 
 
 STORES = ("STORE_FAST", "STORE_FAST_LOAD_FAST", "STORE_NAME", "STORE_DEREF", "STORE_GLOBAL")
@@ -68,14 +69,15 @@ def asked_at() -> str:
 def asking() -> str:
     """Return the name of the library's function that called us, or "" if the traced code did.
 
-    The primitive's, if it is one.  A Tensor's own methods only pass on what they are asked.
+    The primitive's, if it is one, else that which the traced code called.  A Tensor's own methods
+    only pass on what they are asked.
     """
     frame: FrameType | None = sys._getframe(1)
     name = ""
     while frame is not None and is_library(frame.f_code.co_filename):
         code, file = frame.f_code, frame.f_code.co_filename
         if not file.startswith((TRACING, NUMPY)) and not file.endswith(PASSING_ON):
-            name = name or code.co_name
+            name = code.co_name
             if isinstance(primitive := frame.f_locals.get("self"), Primitive):
                 return primitive.name
         frame = frame.f_back

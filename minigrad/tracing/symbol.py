@@ -112,6 +112,11 @@ class Symbol(NDArrayOperatorsMixin):
             f"e.g. with np.where or np.concatenate, or {EAGER}"
         )
 
+    @property
+    def data(self) -> Any:
+        """An array's memory: there is none."""
+        return self._refuse()
+
     # NumPy's functions
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:

@@ -152,12 +152,12 @@ def trace(
 def _parameters(
     function: Callable[..., Any], arrays: Sequence[npt.NDArray[Any]], optimizers: Sequence[Any]
 ) -> list[Tensor]:
-    """Run the function once, and return the leaves with `requires_grad` that it used, in order."""
+    """Run the function once, and return the leaves with `requires_grad` in the order of use."""
     recorder = Recorder(function)
     watcher = _Watcher(recorder)
     with _restored(optimizers, watcher):
         _call(function, _inputs(function, arrays, recorder), watcher)
-    return sorted(watcher.leaves, key=lambda tensor: tensor.serial)
+    return list(watcher.leaves)
 
 
 def _run(
