@@ -175,9 +175,14 @@ def looks_at_a_parameter(X: Any) -> Any:
     return (X @ w).sum() * w.data.tolist()[0]
 
 
+def chooses_by_a_mask(X: Any) -> Any:
+    return (X[X > 0] * w.sum()).sum()
+
+
 @pytest.mark.parametrize(
     ("loss", "line"),
     [
+        (chooses_by_a_mask, "return (X[X > 0] * w.sum()).sum()"),
         (branches, "if z > 0:"),
         (loops, "while float(z) < 1:"),
         (looks_at_the_batch, "return (X @ w).sum() * (2.0 if X.max() > 3 else 1.0)"),

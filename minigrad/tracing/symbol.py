@@ -174,6 +174,8 @@ class Symbol(NDArrayOperatorsMixin):
 
     def __getitem__(self, index: Any) -> Symbol:
         parts = index if isinstance(index, tuple) else (index,)
+        if any(isinstance(part, Symbol) and part.dtype.kind == "b" for part in parts):
+            self._refuse()  # how many elements are true is a matter of values
         value = self.node.value[tuple(map(value_of, parts))]
         result = self._recorder.operation(value, operator.getitem, (self,), {"index": parts})
         self._owned = result._owned = False

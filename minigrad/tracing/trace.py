@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -312,12 +313,15 @@ class _Watcher:
 
     def __init__(self, recorder: Recorder) -> None:
         self.recorder = recorder
+        self.thread = threading.get_ident()
         self.leaves: dict[Tensor, Any] = {}
         self.differentiated: Tensor | None = None
         self.stepped: Any = None
         self.gradients: dict[Tensor, Any] = {}
 
     def forward(self, op: Primitive, values: Any, kwargs: Any, result: Tensor) -> None:
+        if threading.get_ident() != self.thread:
+            return
         self.recorder.row += 1
         for x in result.parents:
             if isinstance(x, Tensor) and x.requires_grad and x.op is None:
@@ -326,12 +330,16 @@ class _Watcher:
             result._data.node.name = result._data.node.name or op.name
 
     def before_backward(self, z: Tensor) -> None:
+        if threading.get_ident() != self.thread:
+            return
         self.recorder.row += 1
         self.recorder.section = "backward"
         if self.differentiated is None:
             self.differentiated = z
 
     def after_vjp(self, z: Tensor, i: int, z_bar: Any, x_bar: Any) -> None:
+        if threading.get_ident() != self.thread:
+            return
         self.recorder.row += 1
         x = z.parents[i]
         if isinstance(x_bar, Symbol) and isinstance(x._data, Symbol):
