@@ -15,7 +15,7 @@ from minigrad.primitive import Primitive
 
 __all__ = ["asked_at", "asking", "assigned", "is_library"]
 
-PASSING_ON = (f"minigrad{os.sep}tensor.py", f"minigrad{os.sep}methods.py")
+PASSING_ON = tuple(f"minigrad{os.sep}{name}.py" for name in ("tensor", "methods", "primitive"))
 TRACING = str(Path(__file__).parent) + os.sep
 PACKAGE = str(Path(__file__).parents[1]) + os.sep
 OPTIM = str(Path(__file__).parents[2] / "optim") + os.sep
@@ -76,9 +76,9 @@ def asking() -> str:
     name = ""
     while frame is not None and is_library(frame.f_code.co_filename):
         code, file = frame.f_code, frame.f_code.co_filename
+        if isinstance(primitive := frame.f_locals.get("self"), Primitive):
+            return primitive.name
         if not file.startswith((TRACING, NUMPY)) and not file.endswith(PASSING_ON):
             name = code.co_name
-            if isinstance(primitive := frame.f_locals.get("self"), Primitive):
-                return primitive.name
         frame = frame.f_back
     return name
