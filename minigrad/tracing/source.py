@@ -11,7 +11,7 @@ import ast
 import itertools
 import textwrap
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,7 +24,7 @@ from minigrad.tracing.trace import Trace
 if TYPE_CHECKING:
     from minigrad.tracing.rule import Update
 
-__all__ = ["source"]
+__all__ = ["Formulas", "source"]
 
 LINE = 94  # characters, within the function
 WRITTEN_OUT = 1000  # elements of a constant
@@ -324,6 +324,31 @@ class _Text:
         name = f"CONSTANT_{len(self.constants) + 1}"
         self.constants[name] = node
         return ast.Name(name)
+
+
+class Formulas(_Text):
+    """What nodes compute, as NumPy's expressions in the nodes that have names, for comments."""
+
+    def __init__(self, trace: Trace, names: Mapping[Node, str]) -> None:
+        super().__init__(trace)
+        self.names = dict(names)
+
+    def comment(self, node: Node) -> str:
+        """Return the assignment of a node, and its shape; without the formula if it is long."""
+        name, shape = self.names[node], f"  {node.shape}"
+        if node.function is scatter:
+            formula = f"zeros with {ast.unparse(self.use(node.arguments[0]))} put in"
+        else:
+            formula = ast.unparse(self.expression(node)).replace("np.", "")
+        line = f"{name} = {formula}{shape}"
+        return line if len(line) <= LINE else name + shape
+
+    def expression(self, node: Node) -> ast.expr:
+        """Return the call that computes a node."""
+        if node.function is np.dot:
+            x, y = map(self.use, node.arguments)
+            return ast.BinOp(x, ast.MatMult(), y)
+        return super().expression(node)
 
 
 def _parts(node: Node, statements: set[Node]) -> Iterator[Node]:

@@ -1,0 +1,166 @@
+"""Which arrays of a trace its loops keep in memory, and which they compute where they are read.
+
+Kept are
+
+- the loss and the gradients;
+- results of matrix products and reductions, unless all that is done with one is a number for a
+  number, such as adding a bias: then its loop does that too, and keeps the outcome;
+- what is read more than once, for then it would be computed more than once: by two operations, by
+  a matrix product, or by a broadcast.
+
+Everything else is part of the loop that reads it.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from minigrad import linear_maps
+from minigrad.tracing.elements import BUILT, PRODUCTS, REDUCTIONS, is_view, mapped, parts_of
+from minigrad.tracing.node import Node
+from minigrad.tracing.trace import Trace
+
+__all__ = ["BLAS_FROM", "Kept", "kept", "terms"]
+
+BLAS_FROM = 1 << 12
+"""Number of terms, in all sums of a matrix product, from which BLAS is faster than loops."""
+UNROLLED = 32
+"""Number of terms up to which the compiler writes out a sum."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What is kept in memory.
+
+    Attributes
+    ----------
+    nodes : tuple of Node
+        In order of computation; what is neither product nor reduction is made of `core`.
+    core : dict of Node to Node
+        The product or reduction in the loop of a node that goes on from it.
+    aliases : tuple of Node
+        Kept arrays and inputs in another shape, which takes no copy.
+    """
+
+    nodes: tuple[Node, ...]
+    core: Mapping[Node, Node]
+    aliases: tuple[Node, ...]
+
+
+def terms(product: Node) -> int:
+    """Return the number of terms in all sums of a matrix product."""
+    x = product.arguments[0]
+    n = x.shape[-1] if x.ndim else 1
+    return math.prod(product.shape) * n
+
+
+def by_blas(node: Node, blas: bool) -> bool:
+    """Whether a product is left to BLAS."""
+    return (
+        blas
+        and node.function is np.dot
+        and node.ndim == 2
+        and terms(node) >= BLAS_FROM
+        and all(x.dtype == node.dtype for x in node.arguments)
+    )
+
+
+def kept(trace: Trace, blas: bool) -> Kept:
+    """Choose what is kept in memory."""
+    consumers: dict[Node, list[Node]] = {node: [] for node in trace.nodes}
+    reads: dict[Node, int] = dict.fromkeys(trace.nodes, 0)
+    wanted: set[Node] = {trace.loss, *trace.gradients}
+    core: dict[Node, Node] = {}
+    aliases: set[Node] = set()
+    for node in reversed(trace.nodes):
+        passes_on = is_view(node)
+        if node.function is np.reshape:
+            base = node.arguments[0]
+            if mapped(("",) * node.ndim, node.shape, base.shape) is None:
+                aliases.add(node)
+                wanted.discard(node)
+        if passes_on and node not in wanted and node not in aliases:
+            pass
+        elif node in wanted or node in aliases or node.function in BUILT:
+            passes_on = False
+        elif node.function in (*PRODUCTS, *REDUCTIONS):
+            root = None if by_blas(node, blas) or reads[node] > 1 else _goes_on_to(
+                node, consumers, wanted
+            )
+            if root is None or root in core:
+                wanted.add(node)
+            else:
+                core[root] = node
+        elif reads[node] > 1:
+            wanted.add(node)
+        if node.function in BUILT:
+            wanted.add(node)
+        if node.function in (operator.getitem, np.take_along_axis, linear_maps.scatter):
+            places = node.arguments[1:] or parts_of(node)
+            wanted.update(base_of(x) for x in places if isinstance(x, Node))
+        for x in node.operands:
+            if x.kind != "operation":
+                continue
+            consumers[x].append(node)
+            reads[x] += reads[node] if passes_on else 1
+            spread = math.prod(node.shape) > math.prod(x.shape)
+            if node in aliases or (node.function in PRODUCTS and node.function is not np.vdot):
+                wanted_below(x, wanted, alias=node in aliases)
+            elif spread and node.function not in REDUCTIONS:
+                wanted_below(x, wanted)
+        if node.function in PRODUCTS and _reads_across(node) and not by_blas(node, blas):
+            wanted.add(node.arguments[1])
+    nodes = tuple(node for node in trace.nodes if node in wanted)
+    return Kept(nodes, core, tuple(node for node in trace.nodes if node in aliases))
+
+
+def wanted_below(x: Node, wanted: set[Node], alias: bool = False) -> None:
+    """Keep an array; of a view, what it is a view of."""
+    while is_view(x) and not alias:
+        x = x.arguments[0]
+    if x.kind == "operation":
+        wanted.add(x)
+
+
+def _reads_across(product: Node) -> bool:
+    """Whether a short product reads the columns of its second matrix, which is slow: so copy it."""
+    x, y = product.arguments
+    if product.function is np.vdot or y.ndim < 2 or 1 in y.shape[-2:] or y.shape[-2] > UNROLLED:
+        return False
+    return y.function is np.transpose and y.options["axes"][-1] != y.ndim - 1
+
+
+def _goes_on_to(
+    node: Node, consumers: Mapping[Node, list[Node]], wanted: Iterable[Node]
+) -> Node | None:
+    """Return the kept array that is made of this one, number for number; None if there is none."""
+    size, dtype = math.prod(node.shape), node.dtype
+    while len(consumers[node]) == 1:
+        (above,) = consumers[node]
+        plain = isinstance(above.function, np.ufunc) or above.function in (
+            np.where, np.clip, np.broadcast_to, np.reshape
+        )  # fmt: skip
+        if not plain or above.function is np.matmul or math.prod(above.shape) != size:
+            return None
+        if above.function is np.reshape and _long(above.shape) != _long(node.shape):
+            return None
+        node = above
+        if node in wanted:
+            return node if node.dtype == dtype else None
+    return None
+
+
+def _long(shape: tuple[int, ...]) -> list[int]:
+    return [n for n in shape if n != 1]
+
+
+def base_of(x: Node) -> Node:
+    """Return the array whose elements, all of them, a view has."""
+    while is_view(x) and math.prod(x.arguments[0].shape) == math.prod(x.shape):
+        x = x.arguments[0]
+    return x

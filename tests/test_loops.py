@@ -1,0 +1,277 @@
+"""A traced step as loops gives the loss and the gradients of the eager engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+from minigrad import Tensor, functional, nn
+from minigrad.functional import (
+    binary_cross_entropy_with_logits,
+    cross_entropy,
+    huber_loss,
+    layer_norm,
+    mse_loss,
+    softmax,
+)
+from minigrad.primitives import leaky_relu, logsumexp, relu, sigmoid, silu, softplus
+from minigrad.tracing import Unsupported, trace
+from minigrad.tracing.loops import LoopCode, loops
+
+TOLERANCE = {np.float64: 1e-12, np.float32: 2e-5}
+
+
+def text_of(code: LoopCode, arguments: list[str]) -> str:
+    """Return a function that runs the statements once, as text."""
+    lines = [*code.buffers, *code.statements, f"return {code.loss}, ({', '.join(code.gradients)},)"]
+    body = "\n".join("    " + line for line in lines)
+    return f"{code.functions}\n\n\ndef step({', '.join(arguments)}):\n{body}\n"
+
+
+def compiled_as_it_stands(**_: Any) -> Callable[[Any], Any]:
+    return lambda function: function
+
+
+def run(loss: Any, arrays: list[Any], njit: Any = None, blas: bool = False) -> Any:
+    """Return loss and gradients of the loops, the trace, and the eager ones in its order."""
+    traced = trace(loss, *arrays)
+    code = loops(traced, blas=blas)
+    leaves = (*traced.inputs, *traced.parameters)
+    space: dict[str, Any] = {"np": np, "njit": njit or compiled_as_it_stands}
+    exec(text_of(code, [leaf.name for leaf in leaves]), space)
+    step = space["step"]
+    if njit is not None:
+        step = njit(fastmath={"contract", "reassoc"}, error_model="numpy")(step)
+    values = [np.ascontiguousarray(a) for a in arrays]
+    values = [v.copy() for v in values] + [tensor.data.copy() for tensor in traced.tensors]
+    before = [v.copy() for v in values]
+    with np.errstate(all="ignore"):
+        found, gradients = step(*values)
+    for value, old in zip(values, before, strict=True):
+        np.testing.assert_array_equal(value, old)  # neither inputs nor parameters are written to
+    return found, gradients, traced
+
+
+def check(loss: Any, arrays: list[Any], dtype: Any, njit: Any = None, blas: bool = False) -> None:
+    found, gradients, traced = run(loss, arrays, njit, blas)
+    with np.errstate(all="ignore"):
+        eager = loss(*arrays)
+        for tensor in traced.tensors:
+            tensor.grad = None
+        eager.backward()
+    assert_close(np.asarray(found), eager.data.reshape(()), dtype)
+    for tensor, gradient in zip(traced.tensors, gradients, strict=True):
+        assert gradient.shape == tensor.shape
+        assert gradient.dtype == tensor.dtype
+        assert gradient.flags.c_contiguous
+        assert_close(gradient, tensor.grad, dtype)
+
+
+def assert_close(found: Any, wanted: Any, dtype: Any) -> None:
+    """Compare relative to the largest element: sums are in another order."""
+    wanted = np.asarray(wanted)
+    finite = np.abs(wanted[np.isfinite(wanted)])
+    scale = finite.max() if finite.size else 0
+    np.testing.assert_allclose(found, wanted, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype] * scale)
+
+
+@dataclass
+class Example:
+    """A loss with its inputs; parameters are made anew for each type."""
+
+    make: Callable[[Callable[..., Tensor], Any], Callable[..., Any]]
+    inputs: tuple[Any, ...]
+
+
+EXAMPLES: dict[str, Example] = {}
+
+
+def example(*inputs: Any) -> Callable[[Any], Any]:
+    """Name an example: `inputs` are shapes of normal numbers, or arrays of integers."""
+
+    def add(make: Any) -> Any:
+        EXAMPLES[make.__name__] = Example(make, inputs)
+        return make
+
+    return add
+
+
+def built(name: str, dtype: Any) -> tuple[Any, list[Any]]:
+    rng = np.random.default_rng(0)
+    found = EXAMPLES[name]
+
+    def parameter(*shape: int, positive: bool = False) -> Tensor:
+        values = np.asarray(rng.normal(size=shape), dtype)
+        return Tensor(np.abs(values) + dtype(0.5) if positive else values, requires_grad=True)
+
+    arrays = [
+        x if isinstance(x, np.ndarray) else np.asarray(rng.normal(size=x), dtype)
+        for x in found.inputs
+    ]
+    return found.make(parameter, dtype), arrays
+
+
+LABELS = np.array([2, 0, 1, 2])
+X53, Y = (4, 5), (4, 1)
+
+
+@example(X53, Y)
+def linear_regression(p: Any, dtype: Any) -> Any:
+    w, b = p(5, 1), p(1)
+    return lambda X, y: mse_loss(X @ w + b, y)
+
+
+@example(X53, (4,))
+def linear_regression_of_vectors(p: Any, dtype: Any) -> Any:
+    w, b = p(5), p()
+    return lambda X, y: ((X @ w + b - y) ** 2).mean() + 0.1 * (w * w).sum()
+
+
+@example(X53, (np.arange(4) % 2).reshape(4, 1))
+def logistic_regression(p: Any, dtype: Any) -> Any:
+    w, b = p(5, 1), p(1)
+    return lambda X, y: binary_cross_entropy_with_logits(X @ w + b, y)
+
+
+def mlp(p: Any, activation: Any) -> Any:
+    w1, b1, w2, b2 = p(5, 6), p(6), p(6, 1), p(1)
+    return lambda X, y: mse_loss(activation(X @ w1 + b1) @ w2 + b2, y)
+
+
+for activation in (np.tanh, relu, sigmoid, silu, leaky_relu, softplus, np.sin):
+    name = f"mlp_with_{getattr(activation, '__name__', None) or activation.name}"
+    EXAMPLES[name] = Example(lambda p, dtype, f=activation: mlp(p, f), (X53, Y))
+EXAMPLES["mlp_with_gelu"] = Example(
+    lambda p, dtype: mlp(p, lambda x: functional.gelu(x, approximate="tanh")), (X53, Y)
+)
+EXAMPLES["mlp_with_elu"] = Example(
+    lambda p, dtype: mlp(p, lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0)))), (X53, Y)
+)
+
+
+@example(X53, LABELS)
+def classifier(p: Any, dtype: Any) -> Any:
+    w1, w2, b2 = p(5, 6), p(6, 3), p(3)
+    return lambda X, y: cross_entropy(np.tanh(X @ w1) @ w2 + b2, y)
+
+
+@example(X53, LABELS)
+def classifier_with_smoothed_labels(p: Any, dtype: Any) -> Any:
+    w = p(5, 3)
+    return lambda X, y: cross_entropy(X @ w, y, label_smoothing=0.1)
+
+
+@example(X53, (4, 3))
+def classifier_of_probabilities(p: Any, dtype: Any) -> Any:
+    w = p(5, 3)
+    return lambda X, y: cross_entropy(X @ w, softmax(y))
+
+
+@example(X53, Y)
+def network_with_layer_norm(p: Any, dtype: Any) -> Any:
+    w1, weight, bias, w2 = p(5, 6), p(6), p(6), p(6, 1)
+    return lambda X, y: mse_loss(relu(layer_norm(X @ w1, weight, bias)) @ w2, y)
+
+
+@example(X53, Y)
+def huber_with_deep_network(p: Any, dtype: Any) -> Any:
+    w1, w2, w3 = p(5, 6), p(6, 7), p(7, 1)
+    return lambda X, y: huber_loss(np.tanh(np.tanh(X @ w1) @ w2) @ w3, y, delta=0.5)
+
+
+@example((3, 70), (3, 70))
+def long_sums(p: Any, dtype: Any) -> Any:
+    w1, w2 = p(70, 9), p(9, 70)
+    return lambda X, y: mse_loss(np.tanh(X @ w1 / 9) @ w2, y)
+
+
+@example((70, 3), (70, 4))
+def long_batch(p: Any, dtype: Any) -> Any:
+    w, b = p(3, 4), p(4)
+    return lambda X, y: (np.abs(X @ w + b - y) / (1 + np.exp(X.sum(axis=0)).sum())).mean()
+
+
+@example((4, 3))
+def functions_of_one_number(p: Any, dtype: Any) -> Any:
+    w, q = p(4, 3), p(3, positive=True)
+    return lambda X: (
+        np.sqrt(q) + np.square(w) * np.cos(X) + np.reciprocal(q) + np.log(q) * np.sign(w)
+        + np.log1p(q) + np.expm1(w) + np.abs(w) + q**3 + q**2.5 + q**-1 + q**0.5 + 2.0**w
+        + np.sinh(w) * np.arctan(w) - np.hypot(w, q) + np.logaddexp(w, q) + w / (q * X) - (w - (q - X))
+    ).sum()  # fmt: skip
+
+
+@example((4, 3))
+def comparisons(p: Any, dtype: Any) -> Any:
+    w, q = p(4, 3), p(3)
+
+    def loss(X: Any) -> Any:
+        inside = np.logical_and(w > 0, np.logical_or(w <= 1, np.logical_not(X == 0)))
+        chosen = np.where(inside, np.maximum(w, q), np.minimum(w * X, q))
+        return (chosen * (w != q) + np.clip(w, -0.5, 0.5) + np.where((w > 0) == (X > 0), w, 0)).sum()
+
+    return loss
+
+
+@example((4, 3))
+def reductions(p: Any, dtype: Any) -> Any:
+    w = p(4, 3, 2)
+    return lambda X: (
+        w.max(axis=2).sum() + w.min(axis=(0, 2)).sum() + w.mean(axis=1, keepdims=True).max()
+        + (w.sum(axis=0) * w.mean()).sum() + logsumexp(w, axis=1).sum() * X.sum()
+    )  # fmt: skip
+
+
+@example((4, 3))
+def moved_elements(p: Any, dtype: Any) -> Any:
+    w, q = p(4, 3), p(6, 2)
+
+    def loss(X: Any) -> Any:
+        rows = np.concatenate([w[1:], w[::-2], X], axis=0)
+        flat = q.reshape(12) * w.T.reshape(-1)
+        last = w[-1] * q.reshape(2, 3, 2)[1, :, 0] + w[None, 2, 1:].sum()
+        return (rows * rows).sum() + flat.reshape(3, 4).T[1].sum() + (last**2).sum()
+
+    return loss
+
+
+@example((4, 3), np.array([1, 0, -1]))
+def places_that_are_data(p: Any, dtype: Any) -> Any:
+    w, q = p(4, 3), p(5, 2)
+
+    def loss(X: Any, at: Any) -> Any:
+        w2, q2 = w * X[1, 1], q * X[0, 0]
+        return (w2[at] ** 2).sum() + (w2[:, at] * X).sum() + (q2[at[:2] + 1, at[1:]] ** 2).sum()
+
+    return loss
+
+
+@example((2, 4, 3), (3,))
+def stacks_of_matrices(p: Any, dtype: Any) -> Any:
+    w, q, v = p(2, 3, 5), p(5, 2), p(4)
+    return lambda X, x: (np.tanh(X @ w) @ q).sum() + (v @ X @ x).sum() + (x @ w).sum()
+
+
+@example((4, 3))
+def gradients_that_are_no_array_of_their_own(p: Any, dtype: Any) -> Any:
+    w, q, r, s, t = p(4, 3), p(4, 3), p(3, 4), p(), p(1, 1)
+    return lambda X: (w * X + q * X).sum() + (r.T * X).sum() + (s * X).sum() + t.sum()
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_loops_as_plain_python_give_the_eager_loss_and_gradients(name: str, dtype: Any) -> None:
+    check(*built(name, dtype), dtype)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_compiled_loops_give_the_eager_loss_and_gradients(name: str, dtype: Any) -> None:
+    from numba import njit
+
+    check(*built(name, dtype), dtype, njit)
