@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from traced_models import MODELS
 import optim
 from datasets import minibatches
 from minigrad import Tensor, mse_loss
-from minigrad.tracing.compile import compile
+from minigrad.tracing.compile import compile  # noqa: A004  as it is called
 from minigrad.tracing.generated import imported, steps_folder
 
 # Ten examples in batches of 4: the last has 2.  Epochs of the same text share their machine code.
@@ -204,10 +205,10 @@ def test_gradients_are_clipped_as_by_optim(folder: Path, limits: dict[str, float
     line, eager = Line(folder, optim.SGD, **limits), Line(folder, optim.SGD)
     for examples in X, 1e-3 * X:  # with long gradients, and short ones
         ((name, limit),) = limits.items()
-        clip = optim.clip_grad_norm if name == "clip_norm" else optim.clip_grad_value
-        parameters = [eager.weight, eager.bias]
+        clip: Any = optim.clip_grad_norm if name == "clip_norm" else optim.clip_grad_value
+        clipping = functools.partial(clip, [eager.weight, eager.bias], limit)
         line.epoch(examples, Y, order=range(8))
-        eager.eager(examples, Y, order=range(8), between=lambda c=clip: c(parameters, limit))  # type: ignore[misc]
+        eager.eager(examples, Y, order=range(8), between=clipping)
         assert_same(line, eager)
         eager.weight.data[:] = line.weight.data[:] = [1.0, -2.0, 0.5]
         eager.bias.data[()] = line.bias.data[()] = 0.2
@@ -282,7 +283,7 @@ def test_where_the_cache_cannot_be_written_the_file_lasts_as_long_as_the_process
     module, path = imported("y = 2\n", "step")
     assert module.y == 2
     assert tmp_path not in path.parents
-    with pytest.raises(OSError, match="in_the_way|exists|directory"):
+    with pytest.raises(OSError, match="minigrad"):
         imported("y = 2\n", "step", tmp_path / "minigrad")
 
 
@@ -291,7 +292,7 @@ def test_where_the_cache_cannot_be_written_the_file_lasts_as_long_as_the_process
 
 def refused(line: Line, kind: type[Exception], message: str, *args: Any, **given: Any) -> None:
     before = repr(line.all())
-    rng = given.get("rng")
+    rng: Any = given.get("rng")
     state = rng.bit_generator.state if isinstance(rng, np.random.Generator) else None
     with pytest.raises(kind, match=message):
         line.epoch(*args, **given)
@@ -334,7 +335,7 @@ def test_arguments_that_do_not_fit_are_refused_before_anything_changes(
 
 def test_what_cannot_be_compiled_is_refused_at_once() -> None:
     line = Line(None)
-    with pytest.raises(TypeError, match="takes the loss.*got Tensor"):
+    with pytest.raises(TypeError, match=r"takes the loss.*got Tensor"):
         compile(line.weight, line.optimizer, 4)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="the optimizer is of type list"):
         compile(line.loss, [line.weight], 4)
@@ -346,9 +347,9 @@ def test_what_cannot_be_compiled_is_refused_at_once() -> None:
     for name in "clip_norm", "clip_value":
         for limit in 0.0, -1.0, np.inf, np.nan:
             with pytest.raises(ValueError, match=f"{name}={limit}"):
-                compile(line.loss, line.optimizer, 4, **{name: limit})
+                compile(line.loss, line.optimizer, 4, **{name: limit})  # type: ignore[arg-type]
         with pytest.raises(TypeError, match=f"{name}='1'"):
-            compile(line.loss, line.optimizer, 4, **{name: "1"})
+            compile(line.loss, line.optimizer, 4, **{name: "1"})  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"clip_norm=1.0 and clip_value=1.0: accepted is one"):
         compile(line.loss, line.optimizer, 4, clip_norm=1.0, clip_value=1.0)
     muon = optim.Muon([Tensor(np.eye(2), requires_grad=True)])
@@ -466,7 +467,7 @@ def test_a_parameter_that_the_optimizer_lacks_is_read_live_and_stays(folder: Pat
         for value in 3.0, -5.0:
             one.bias.data = np.array(value)
             order = range(8)
-            (one.epoch if one is line else one.eager)(X, Y, order=order)  # type: ignore[operator]
+            (one.epoch if one is line else one.eager)(X, Y, order=order)
     np.testing.assert_allclose(line.weight.data, eager.weight.data, rtol=EXACT)
     assert line.bias.data == -5.0
     assert [slot.t for slot in line.optimizer._slots] == [4, 0]
@@ -491,7 +492,7 @@ def test_the_norm_is_right_where_squares_leave_the_range(folder: Path, scale: fl
             optim.clip_grad_norm([weight], scale or 1.0)
             optimizer.step()
         found.append(weight.data)
-    np.testing.assert_allclose(*found, rtol=EXACT)
+    np.testing.assert_allclose(found[0], found[1], rtol=EXACT)
 
 
 @pytest.mark.slow
@@ -534,7 +535,7 @@ import sys, time
 import numpy as np
 import optim
 from minigrad import Tensor, mse_loss
-from minigrad.tracing.compile import compile
+from minigrad.tracing.compile import compile  # noqa: A004  as it is called
 from numba.core import event
 
 X = np.random.default_rng(0).standard_normal((10, 3))
