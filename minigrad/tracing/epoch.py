@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from minigrad.tracing.clip import Clip, clipping
+from minigrad.tracing.names import unused
 from minigrad.tracing.rule import Update
-from minigrad.tracing.trace import Trace, unused
+from minigrad.tracing.trace import Trace
 
 if TYPE_CHECKING:
     from minigrad.tracing.loops import LoopCode
@@ -141,6 +142,10 @@ class _Epoch:
         self.taken.add(found)
         return found
 
+    def index(self, place: int) -> str:
+        """Return the index into a flat parameter: a loop's variable, if there is a loop."""
+        return "0" if _size(self.trace.parameters[place]) == 1 else self.i
+
     def text(self, optimizer: str) -> str:
         trace, code = self.trace, self.code
         examples = [self.name(f"all_{node.name}") for node in trace.inputs]
@@ -165,13 +170,13 @@ class _Epoch:
         clipped = clipping(self.clip, gradients, nodes, self.name)
         body = [
             *self._batch(examples),
-            *code.statements,
-            f"{self.losses}[{self.step}] = {code.loss}",
+            *self._forward_and_backward(),
             *views_in_step,
             *check,
             *clipped.lines,
             *self._update(numbers, states, flat, {
-                place: clipped.element(place, f"{g}[{self.i}]") for place, g in gradients.items()
+                place: clipped.element(place, f"{g}[{self.index(place)}]")
+                for place, g in gradients.items()
             }),
         ]
         lines = [
@@ -242,6 +247,12 @@ class _Epoch:
             lines.append("    " * depth + f"{node.name}[{to}] = {source}[{of}]")
         return lines
 
+    def _forward_and_backward(self) -> list[str]:
+        lines = list(self.code.statements)
+        after_forward = lines.index("# backward") if "# backward" in lines else len(lines)
+        lines.insert(after_forward, f"{self.losses}[{self.step}] = {self.code.loss}")
+        return lines
+
     def _flat_parameters(self, updated: Iterable[int]) -> tuple[list[str], dict[int, str]]:
         """Lines that make flat views of the parameters that are updated, and the views' names."""
         lines, flat = [], {}
@@ -306,12 +317,16 @@ class _Epoch:
                 lines.append(f"{c[dtype]} = {function}({given})")
             for place in part.parameters:
                 node, g = self.trace.parameters[place], gradients[place]
-                arrays = [f"{name}[{self.i}]" for name in (flat[place], *states[place])]
+                i = self.index(place)
+                arrays = [f"{name}[{i}]" for name in (flat[place], *states[place])]
                 minus = f"-{g}" if re.fullmatch(r"\w+\[\w+\]|\w+\(.*\)", g) else f"-({g})"
                 taken = [arrays[0], minus if update.maximize else g, *arrays[1:]]
                 taken.append(f"*{c[node.dtype]}")
-                lines.append(f"for {self.i} in range({_size(node)}):")
-                lines += _indented(_call(f"{', '.join(arrays)} = {update.rule}", taken))
+                called = _call(f"{', '.join(arrays)} = {update.rule}", taken)
+                if i == "0":
+                    lines += called
+                else:
+                    lines += [f"for {i} in range({_size(node)}):", *_indented(called)]
         return lines
 
 
