@@ -191,6 +191,8 @@ class Elements:
 
         if function in OPERATORS:
             sign, level = OPERATORS[function]
+            if function is np.add and isinstance(arguments[1], int | float) and arguments[1] < 0:
+                sign, arguments = "-", (arguments[0], -arguments[1])
             dtype = common if level == COMPARED else bool if level > COMPARED else x.dtype
             left, right = arguments
             # a - (b + c), a + (b + c) and a / (b * c) keep their brackets; x < y == z is a chain.
@@ -335,7 +337,7 @@ def parts_of(node: Node) -> tuple[Any, ...]:
 
 
 def _line(i: str, start: int, step: int) -> str:
-    """start + step * i, as short as it can be."""
+    """Start + step * i, as short as it can be."""
     if i.isdigit():
         return str(start + step * int(i))
     if step < 0:

@@ -29,8 +29,10 @@ __all__ = ["BLAS_FROM", "Kept", "kept", "terms"]
 
 BLAS_FROM = 1 << 12
 """Number of terms, in all sums of a matrix product, from which BLAS is faster than loops."""
-UNROLLED = 32
-"""Number of terms up to which the compiler writes out a sum."""
+UNROLLED = 16
+"""Number of terms up to which a sum is written out by the compiler, and as fast as can be."""
+COPIED = 48
+"""Number of terms up to which a product with a transposed matrix is faster after copying that."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,7 @@ def wanted_below(x: Node, wanted: set[Node], alias: bool = False) -> None:
 def _reads_across(product: Node) -> bool:
     """Whether a short product reads the columns of its second matrix, which is slow: so copy it."""
     x, y = product.arguments
-    if product.function is np.vdot or y.ndim < 2 or 1 in y.shape[-2:] or y.shape[-2] > UNROLLED:
+    if product.function is np.vdot or y.ndim < 2 or 1 in y.shape[-2:] or y.shape[-2] > COPIED:
         return False
     return y.function is np.transpose and y.options["axes"][-1] != y.ndim - 1
 

@@ -5,7 +5,7 @@ Each array that is kept (see `kept`) has one nest of loops, whose innermost line
 the short ones and works on 4 to 16 numbers at once in the others.  What this needs is that
 neighbours in memory are computed side by side:
 
-- a sum of up to 32 terms, or one whose terms lie side by side, is the innermost loop;
+- a sum of up to 16 terms, or one whose terms lie side by side, is the innermost loop;
 - a longer one, such as the rows of a wide matrix product, is the outer loop, 8 terms at a time,
   over all elements of a row of the result.
 
@@ -25,7 +25,6 @@ import numpy as np
 from minigrad import linear_maps
 from minigrad.tracing.elements import (
     ATOM,
-    BUILT,
     EXTREMA,
     PRODUCTS,
     TIMES,
@@ -38,8 +37,8 @@ from minigrad.tracing.elements import (
 )
 from minigrad.tracing.functions_of_numbers import OF_ANY_TYPE, SIZED, function_texts, literal
 from minigrad.tracing.kept import UNROLLED, Kept, base_of, by_blas, kept
-from minigrad.tracing.node import Node, Unsupported
 from minigrad.tracing.names import unused, variable_names
+from minigrad.tracing.node import Node, Unsupported
 from minigrad.tracing.source import Formulas
 from minigrad.tracing.trace import Trace
 
@@ -110,7 +109,10 @@ def loops(trace: Trace, *, blas: bool = False) -> LoopCode:
     >>> from minigrad import Tensor
     >>> from minigrad.tracing import trace
     >>> w = Tensor([1.0, 2.0], requires_grad=True)
-    >>> code = loops(trace(lambda X: (X @ w).sum(), np.ones((3, 2))))
+    >>> def loss(X, y):
+    ...     error = X @ w - y
+    ...     return (error**2).sum()
+    >>> code = loops(trace(loss, np.ones((3, 2)), np.ones(3)))
     >>> print(*code.statements, sep="\\n")
     """
     trace = _with_own_gradients(trace)
@@ -210,9 +212,9 @@ class _Writer:
     def node(self, node: Node) -> None:
         """Write what fills one array."""
         if node.dtype.kind not in "fiub" or node.dtype == np.float16:
-            raise Unsupported(f"np.{node.function.__name__} of dtype {node.dtype} cannot be compiled")
-        for index in self.index_arrays(node):
-            self.check(*index)
+            raise unsupported(node)
+        for places, count in self.index_arrays(node):
+            self.check(places, count)
         if node.shape or node in self.elements.boxed:
             dtype = "" if node.dtype == np.float64 else f", np.{_dtype_name(node.dtype)}"
             self.buffers.append(f"{self.names[node]} = np.empty({_tuple(node.shape)}{dtype})")
