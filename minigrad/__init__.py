@@ -13,6 +13,7 @@ Around it:
 - `transforms` (functions in, derivatives out), with `pullback` (what they are made of), `trees` and
   `arguments` (what they accept); `gradcheck` (derivatives by differences, to check all of it);
 - `recording` (`no_grad`), `anomaly` (where a NaN comes from), `drawing` (the graph, to look at);
+- `tracing` (a training step as code, to read as plain NumPy or to run compiled);
 - `parallel` (the parts of a batch side by side), `compiled` (when a loop of `kernels` takes over),
   `memory` (what the C library does with what is free).
 """
@@ -31,6 +32,7 @@ from minigrad.memory import keep_freed_memory
 from minigrad.parallel import DataParallel
 from minigrad.recording import enable_grad, no_grad
 from minigrad.saving import load, save
+from minigrad.tracing import source, trace
 from minigrad.transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 
 __all__ = [
@@ -56,7 +58,9 @@ __all__ = [
     "nn",
     "no_grad",
     "save",
+    "source",
     "squared_loss",
+    "trace",
     "value_and_grad",
     "vjp",
 ]

@@ -59,6 +59,8 @@ def dropout(x: Any, p: float, *, rng: np.random.Generator) -> Any:
         )
     if p == 0:
         return x if isinstance(x, Tensor) else np.asarray(x)
+    if hasattr(bare(x), "refuse"):  # while a step is traced
+        bare(x).refuse("dropout draws other zeros in every step; call eval() on the network first")
     values = np.asarray(bare(x))
     dtype = values.dtype if values.dtype.kind == "f" else np.float64
     stays = rng.random(values.shape, dtype=np.float32) >= p

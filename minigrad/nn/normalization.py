@@ -132,6 +132,8 @@ class _BatchNorm(Module):
 
     def _observe(self, x: npt.NDArray[Any]) -> None:
         """Move the running statistics towards those of a batch, with one feature in each row."""
+        if not isinstance(x, np.ndarray):  # while a step is traced
+            x.refuse("BatchNorm in training moves its running statistics; call eval() on it first")
         for running, new in (
             (self.running_mean, x.mean(axis=1)),
             (self.running_var, x.var(axis=1, ddof=1)),

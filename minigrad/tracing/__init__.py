@@ -1,6 +1,7 @@
 """A training step as code: traced once, to be read as plain NumPy or run compiled."""
 
 from minigrad.tracing.node import Unsupported, ValueNeeded
+from minigrad.tracing.source import source
 from minigrad.tracing.trace import Trace, trace
 
-__all__ = ["Trace", "Unsupported", "ValueNeeded", "trace"]
+__all__ = ["Trace", "Unsupported", "ValueNeeded", "source", "trace"]

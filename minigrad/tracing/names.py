@@ -17,7 +17,7 @@ from minigrad.tracing.node import Node, Site
 if TYPE_CHECKING:
     from minigrad.tracing.trace import Trace
 
-__all__ = ["parameter_names", "unused", "variable_names", "variables_of"]
+__all__ = ["RESERVED", "parameter_names", "unused", "variable_names", "variables_of"]
 
 # Of a result that nothing else names, by its function or primitive.
 RESULTS: dict[Any, str] = {
@@ -42,7 +42,13 @@ RESULTS: dict[Any, str] = {
 }
 
 
-def variable_names(trace: Trace, nodes: Collection[Node]) -> dict[Node, str]:
+# What the text of a step uses itself.
+RESERVED = frozenset({"c", "math", "np", "step", "t"})
+
+
+def variable_names(
+    trace: Trace, nodes: Collection[Node], reserved: Collection[str] = ()
+) -> dict[Node, str]:
     """Return a name for each input and parameter, and for each of these operations.
 
     The loss is ``loss``, the gradient of x is ``x_bar``.  What the traced function assigned to a
@@ -54,7 +60,7 @@ def variable_names(trace: Trace, nodes: Collection[Node]) -> dict[Node, str]:
     for node in trace.nodes:  # a call, such as net(X), assigns the last of its results
         if node.site is not None and node in nodes:
             last_at[node.site[0]] = node
-    taken = set(names.values())
+    taken = {*names.values(), *reserved, *RESERVED}
 
     def give(node: Node, name: str) -> None:
         names[node] = unused(name, taken)
@@ -105,7 +111,7 @@ def parameter_names(
             name = short if last.count(short) == 1 else name
         else:
             name = place
-        names.append(unused(_identifier(name), set(names)))
+        names.append(unused(_identifier(name), {*names, *RESERVED}))
     return names
 
 

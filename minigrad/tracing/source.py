@@ -79,7 +79,22 @@ def source(trace: Trace) -> str:
     >>> def squared_error(X, y):
     ...     error = X @ w + b - y
     ...     return (error**2).sum()
-    >>> print(source(trace(squared_error, np.ones((3, 2)), np.ones((3, 1)))))
+    >>> print(source(trace(squared_error, np.ones((3, 2)), np.ones((3, 1)))), end="")
+    import numpy as np
+    <BLANKLINE>
+    <BLANKLINE>
+    def step(X, y, w, b):
+        # forward
+        product = np.dot(X, w)  # (3, 1)
+        total = product + b  # (3, 1)
+        error = total - y  # (3, 1)
+        power = error ** 2  # (3, 1)
+        loss = power.sum()  # ()
+        # backward
+        error_bar = 2.0 * error  # (3, 1)
+        b_bar = error_bar.sum(axis=0)  # (1,)
+        w_bar = np.dot(X.T, error_bar)  # (2, 1)
+        return loss, w_bar, b_bar
     """
     return _Text(trace).module()
 
@@ -93,20 +108,21 @@ class _Text:
         self.updates = self._updates()
         self.states = [
             {state: f"{parameter.name}_{state}" for state in update.states}
-            for (update, _), parameter in zip(self.updates, trace.parameters, strict=False)
+            for parameter, (update, _) in self.updates.items()
         ]
         self.statements = self._statements()
-        self.names = variable_names(trace, self.statements)
+        reserved = {name for places in self.states for name in places.values()}
+        self.names = variable_names(trace, self.statements, reserved)
         while too_long := self._longest_parts():
             self.statements |= too_long
-            self.names = variable_names(trace, self.statements)
+            self.names = variable_names(trace, self.statements, reserved)
 
     def module(self) -> str:
         """Return the whole text."""
         arguments = [node.name for node in (*self.trace.inputs, *self.trace.parameters)]
         definitions: list[str] = []
         if self.trace.optimizer is not None:
-            definitions = [update.definitions for update, _ in self.updates]
+            definitions = [update.definitions for update, _ in self.updates.values()]
             arguments += [*itertools.chain(*(places.values() for places in self.states)), "t"]
         body = textwrap.indent("\n".join(self.body()), "    ")
         step = f"{_wrapped('def step(', arguments, '):')}\n{body}"
@@ -139,26 +155,27 @@ class _Text:
 
     # The optimizer's rule
 
-    def _updates(self) -> list[tuple[Update, Any]]:
-        """Return for each parameter its rule, and the group whose hyperparameters it has."""
+    def _updates(self) -> dict[Node, tuple[Update, Any]]:
+        """Return for the parameters of the optimizer their rule, and their group."""
         if self.trace.optimizer is None:
-            return []
+            return {}
         from minigrad.tracing.rule import update_of
 
         groups = {p: group for group in self.trace.optimizer.param_groups for p in group.params}
-        updates = {id(group): update_of(group) for group in groups.values()}
-        return [
-            (updates[id(groups[tensor])], groups[tensor])
-            for tensor in self.trace.tensors
+        nodes = dict(zip(self.trace.tensors, self.trace.parameters, strict=True))
+        return {
+            node: (update_of(groups[tensor]), groups[tensor])
+            for tensor, node in nodes.items()
             if tensor in groups
-        ]
+        }
 
     def update(self) -> Iterator[str]:
         """Yield the lines in which the optimizer makes its step."""
         yield "# update"
         before = ""
-        for (update, group), parameter, gradient, places in zip(
-            self.updates, self.trace.parameters, self.trace.gradients, self.states, strict=True
+        gradients = dict(zip(self.trace.parameters, self.trace.gradients, strict=True))
+        for (parameter, (update, group)), places in zip(
+            self.updates.items(), self.states, strict=True
         ):
             values = ", ".join(f"{name}={group[name]!r}" for name in update.hyperparameters)
             coefficients = f"{update.coefficients}(t{', ' if values else ''}{values})"
@@ -167,7 +184,7 @@ class _Text:
             if coefficients != before:
                 before = coefficients
                 yield f"c = {coefficients}"
-            x, g = parameter.name, ast.unparse(self.use(gradient))
+            x, g = parameter.name, ast.unparse(self.use(gradients[parameter]))
             results = ", ".join((x, *places.values()))
             arguments = ", ".join((x, f"-{g}" if update.maximize else g, *places.values(), "*c"))
             yield f"{results} = {update.rule}({arguments})"
@@ -188,7 +205,8 @@ class _Text:
         if all(part is None or part is ... or isinstance(part, int | slice) for part in parts):
             yield f"{place} = {ast.unparse(x)}"
         else:
-            yield f"np.add.at({name}, {ast.unparse(self.index(index))}, {ast.unparse(x)})"
+            place = ast.unparse(ast.Subscript(ast.Name("np.s_"), self.index(index), ast.Load()))
+            yield f"np.add.at({name}, {place}, {ast.unparse(x)})"
 
     # Which nodes are statements
 
@@ -399,8 +417,10 @@ def _literal(x: Any) -> ast.expr:
 
 def _pattern(x: np.ndarray[Any, Any]) -> ast.expr | None:
     """Return an array of equals, or of 0, 1, 2, ..., as a call."""
-    if x.size and x.ndim and bool(np.all(x == x.flat[0])):
+    if x.ndim and (not x.size or bool(np.all(x == x.flat[0]))):
         dtype = [] if x.dtype == np.float64 else [ast.Name(f"np.{x.dtype}")]
+        if not x.size:
+            return ast.Call(ast.Name("np.zeros"), [_literal(x.shape), *dtype], [])
         if x.flat[0] in (0, 1) and x.dtype.kind == "f":
             name = "np.ones" if x.flat[0] else "np.zeros"
             return ast.Call(ast.Name(name), [_literal(x.shape), *dtype], [])

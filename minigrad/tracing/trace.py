@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from minigrad.primitive import Primitive
 from minigrad.recording import enable_grad, watchers
 from minigrad.tensor import Tensor
 from minigrad.tracing.frames import asked_at
-from minigrad.tracing.names import parameter_names, unused, variables_of
+from minigrad.tracing.names import RESERVED, parameter_names, unused, variables_of
 from minigrad.tracing.node import EAGER, Check, Node, Unsupported
 from minigrad.tracing.record import Recorder
 from minigrad.tracing.simplify import simplified
@@ -109,10 +110,12 @@ def trace(
 
     Notes
     -----
-    Python numbers that the function uses, and which way it went, are part of the trace; trace again
-    after they have changed.  Arrays of `minigrad.compiled.KERNEL_FROM` elements or more take
-    compiled loops in the eager engine for softmax, cross-entropy, layer norm and some others; the
-    trace has the NumPy formula, which rounds differently.
+    Numbers and arrays that the function uses besides inputs and parameters, and which way it went,
+    are part of the trace; trace again after they have changed.
+
+    Arrays of `minigrad.compiled.KERNEL_FROM` elements or more take compiled loops in the eager
+    engine for softmax, cross-entropy, layer norm and GELU; the trace has the NumPy formula, which
+    rounds differently.
 
     While it runs, the parameters are stand-ins too: do not use them in another thread.
 
@@ -150,12 +153,12 @@ def trace(
 def _parameters(
     function: Callable[..., Any], arrays: Sequence[npt.NDArray[Any]], optimizers: Sequence[Any]
 ) -> list[Tensor]:
-    """Run the function once, and return the leaves with `requires_grad` that it used, in order."""
+    """Run the function once, and return the leaves with `requires_grad` in the order of use."""
     recorder = Recorder(function)
     watcher = _Watcher(recorder)
     with _restored(optimizers, watcher):
         _call(function, _inputs(function, arrays, recorder), watcher)
-    return sorted(watcher.leaves, key=lambda tensor: tensor.serial)
+    return list(watcher.leaves)
 
 
 def _run(
@@ -231,7 +234,7 @@ def _argument_names(loss: Callable[..., Any], count: int, taken: Sequence[str]) 
     names = {value: name for name, value in bound.arguments.items() if isinstance(value, int)}
     found: list[str] = []
     for i in range(count):
-        found.append(unused(names.get(i, f"x{i + 1}"), {*taken, *found}))
+        found.append(unused(names.get(i, f"x{i + 1}"), {*taken, *found, *RESERVED}))
     return found
 
 
@@ -269,7 +272,7 @@ def _restored(optimizers: Sequence[Any], watcher: _Watcher) -> Iterator[None]:
     finally:
         for optimizer in optimizers:
             del vars(optimizer)["step"]
-        for tensor, g in (before | watcher.leaves).items():
+        for tensor, g in (watcher.leaves | before).items():
             tensor.grad = g
 
 
@@ -310,12 +313,15 @@ class _Watcher:
 
     def __init__(self, recorder: Recorder) -> None:
         self.recorder = recorder
+        self.thread = threading.get_ident()
         self.leaves: dict[Tensor, Any] = {}
         self.differentiated: Tensor | None = None
         self.stepped: Any = None
         self.gradients: dict[Tensor, Any] = {}
 
     def forward(self, op: Primitive, values: Any, kwargs: Any, result: Tensor) -> None:
+        if threading.get_ident() != self.thread:
+            return
         self.recorder.row += 1
         for x in result.parents:
             if isinstance(x, Tensor) and x.requires_grad and x.op is None:
@@ -324,16 +330,20 @@ class _Watcher:
             result._data.node.name = result._data.node.name or op.name
 
     def before_backward(self, z: Tensor) -> None:
+        if threading.get_ident() != self.thread:
+            return
         self.recorder.row += 1
         self.recorder.section = "backward"
         if self.differentiated is None:
             self.differentiated = z
 
     def after_vjp(self, z: Tensor, i: int, z_bar: Any, x_bar: Any) -> None:
+        if threading.get_ident() != self.thread:
+            return
         self.recorder.row += 1
         x = z.parents[i]
         if isinstance(x_bar, Symbol) and isinstance(x._data, Symbol):
-            x_bar.node.of = x._data.node
+            x_bar.node.of = x_bar.node.of or x._data.node  # one array may go to several
 
     def step(self, optimizer: Any) -> None:
         """Stand in for an optimizer's step."""
@@ -346,10 +356,16 @@ class _Watcher:
         self.gradients = {p: p.grad for p in _params(optimizer) if p.grad is not None}
 
     def complete(self, gradients: Mapping[Tensor, Any]) -> None:
-        """Note which nodes are whole gradients, and not only summands."""
-        for x, g in gradients.items():
-            if isinstance(g, Symbol) and isinstance(x._data, Symbol):
-                g.node.of = x._data.node
+        """Note which nodes are whole gradients, and which only summands."""
+        values: list[tuple[Any, Any]] = [(x._data, g) for x, g in gradients.items()]
+        whole: dict[Node, Node] = {
+            x.node: g.node for x, g in values if isinstance(x, Symbol) and isinstance(g, Symbol)
+        }
+        for x, g in whole.items():
+            g.of = g.of or x
+        for node in self.recorder.nodes:
+            if node.of is not None and whole.get(node.of, node) is not node:
+                node.of, node.name = None, node.name or "summand"
 
 
 def _check_same(first: Trace, second: Trace) -> None:
