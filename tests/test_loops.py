@@ -288,3 +288,10 @@ def test_compiled_loops_give_the_eager_loss_and_gradients(name: str, dtype: Any)
     from numba import njit
 
     check(*built(name, dtype), dtype, njit)
+
+
+@pytest.mark.parametrize("name", ["classifier", "moved_elements"])
+def test_compiled_loops_are_the_same_as_plain_python(name: str) -> None:
+    from numba import njit
+
+    check(*built(name, np.float64), np.float64, njit)

@@ -33,7 +33,7 @@ SIZED = {
 def {exp}(x):
     """exp x = 2**k exp r, with k the whole number nearest to x / log 2."""
     x = {lowest} if x < {lowest} else {highest} if x > {highest} else x
-    # Of a sum with 1.5 * 2**{bit_count} the lowest bits are the other number, rounded to a whole one.
+    # A sum with 1.5 * 2**{bit_count} is rounded to a whole one, which ends up in its lowest bits.
     k = x * {per_log2} + {shift} - {shift}
     r = x - k * {log2_head} - k * {log2_tail}
     {series = exp_series in r}
@@ -53,7 +53,8 @@ def {expm1}(x):
     r = x - k * {log2_head} - k * {log2_tail}
     {series = expm1_series in r}
     series = r + r * r * series
-    half = {whole}(({real}(shifted).view({whole}) + {bias_less_1}) << {bits}).view({real})  # 2**k / 2
+    # Half of 2**k: k - 1 in the exponent's bits.
+    half = {whole}(({real}(shifted).view({whole}) + {bias_less_1}) << {bits}).view({real})
     z = half * series + (half - {0.5})
     return series if k == {0.0} else z + z
 ''',
