@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,10 @@ from minigrad import linear_maps
 from minigrad.tracing.functions_of_numbers import OF_ANY_TYPE, SIZED, literal, sized_name
 from minigrad.tracing.node import Node, Unsupported
 
-__all__ = ["BUILT", "EXTREMA", "PRODUCTS", "REDUCTIONS", "Elements", "Index", "is_view", "mapped"]
+__all__ = [
+    "BUILT", "EXTREMA", "PRODUCTS", "REDUCTIONS", "Elements", "Index", "data_parts", "index_arrays",
+    "is_view", "mapped", "parts_of", "unsupported",
+]  # fmt: skip
 
 Index = tuple[str, ...]
 
@@ -41,9 +44,7 @@ OPERATORS: dict[Any, tuple[str, int]] = {
     np.logical_or: ("or", OR),
 }
 # Functions of `functions_of_numbers`, and others by NumPy's name, which Numba knows for numbers.
-OWN: dict[Any, str] = {
-    getattr(np, name): name for name in (*SIZED, *OF_ANY_TYPE) if name != "cube"
-}
+OWN: dict[Any, str] = {getattr(np, name): name for name in (*SIZED, *OF_ANY_TYPE) if name != "cube"}
 OTHERS = {
     np.sqrt, np.sin, np.cos, np.tan, np.arcsin, np.arccos, np.arctan, np.arctan2, np.sinh, np.cosh,
     np.arcsinh, np.arccosh, np.arctanh, np.exp2, np.log2, np.log10, np.logaddexp2, np.hypot,
@@ -132,11 +133,8 @@ class Elements:
         if not isinstance(x, Node):
             return _within(literal(x, dtype), POWER if x < 0 else ATOM, binding)
         text, level = self._text(x, index)
-        if dtype is not None and x.dtype != dtype and not (x.dtype.kind == "b" and dtype == bool):
-            if dtype == bool:
-                text, level = f"{_within(text, level, TIMES)} != 0", COMPARED
-            else:
-                return f"np.{np.dtype(dtype).name}({text})"
+        if dtype is not None and x.dtype != dtype:
+            return f"np.{np.dtype(dtype).name}({text})"
         return _within(text, level, binding)
 
     def _text(self, x: Node, index: Index) -> tuple[str, int]:
@@ -191,6 +189,8 @@ class Elements:
 
         if function in OPERATORS:
             sign, level = OPERATORS[function]
+            if function is np.add and isinstance(arguments[1], int | float) and arguments[1] < 0:
+                sign, arguments = "-", (arguments[0], -arguments[1])
             dtype = common if level == COMPARED else bool if level > COMPARED else x.dtype
             left, right = arguments
             # a - (b + c), a + (b + c) and a / (b * c) keep their brackets; x < y == z is a chain.
@@ -232,6 +232,7 @@ class Elements:
         raise unsupported(x)
 
     def own(self, name: str, dtype: Any, *operands: str) -> str:
+        """Return the call of one of the `functions_of_numbers`."""
         self.functions.add((name, np.dtype(dtype).name))
         return f"{sized_name(name, dtype)}({', '.join(operands)})"
 
@@ -275,6 +276,7 @@ class Elements:
         return self.indexed(x, base.shape, list(index))
 
     def indexed(self, x: Node, shape_below: tuple[int, ...], index: list[str]) -> Index:
+        """Return where an indexing finds, in an array of that shape, what it has at `index`."""
         parts = expanded(parts_of(x), len(shape_below))
         arrays = [as_node(p) for p in parts if isinstance(p, Node | np.ndarray)]
         shape = np.broadcast_shapes(*[a.shape for a in arrays])
@@ -330,12 +332,37 @@ def as_node(part: Any) -> Node:
 
 
 def parts_of(node: Node) -> tuple[Any, ...]:
+    """Return what an index consists of."""
     index = node.options["index"]
     return index if isinstance(index, tuple) else (index,)
 
 
+def index_arrays(node: Node, kept: Container[Node]) -> list[tuple[Node, int]]:
+    """Return the arrays that are indices in the loop of a node, each with its axis' length."""
+    found = data_parts(node)
+    for x in node.operands:
+        if x.kind == "operation" and x not in kept:
+            found += index_arrays(x, kept)
+    return found
+
+
+def data_parts(node: Node) -> list[tuple[Node, int]]:
+    """Return those of one operation."""
+    if node.function is np.take_along_axis:
+        return [(node.arguments[1], node.arguments[0].shape[node.options["axis"]])]
+    if "index" not in node.options:
+        return []
+    shape = node.shape if node.function is linear_maps.scatter else node.arguments[0].shape
+    found, axis = [], 0
+    for part in expanded(parts_of(node), len(shape)):
+        if isinstance(part, Node | np.ndarray):
+            found.append((as_node(part), shape[axis]))
+        axis += part is not None
+    return found
+
+
 def _line(i: str, start: int, step: int) -> str:
-    """start + step * i, as short as it can be."""
+    """Start + step * i, as short as it can be."""
     if i.isdigit():
         return str(start + step * int(i))
     if step < 0:

@@ -33,7 +33,7 @@ SIZED = {
 def {exp}(x):
     """exp x = 2**k exp r, with k the whole number nearest to x / log 2."""
     x = {lowest} if x < {lowest} else {highest} if x > {highest} else x
-    # Of a sum with 1.5 * 2**{bit_count} the lowest bits are the other number, rounded to a whole one.
+    # A sum with 1.5 * 2**{bit_count} is rounded to a whole one, which ends up in its lowest bits.
     k = x * {per_log2} + {shift} - {shift}
     r = x - k * {log2_head} - k * {log2_tail}
     {series = exp_series in r}
@@ -53,9 +53,10 @@ def {expm1}(x):
     r = x - k * {log2_head} - k * {log2_tail}
     {series = expm1_series in r}
     series = r + r * r * series
-    half = {whole}(({real}(shifted).view({whole}) + {bias_less_1}) << {bits}).view({real})  # 2**k / 2
+    # Half of 2**k: k - 1 in the exponent's bits.
+    half = {whole}(({real}(shifted).view({whole}) + {bias_less_1}) << {bits}).view({real})
     z = half * series + (half - {0.5})
-    return z + z
+    return series if k == {0.0} else z + z
 ''',
     "tanh": '''
 def {tanh}(x):
@@ -209,10 +210,12 @@ def _filled(text: str, size: str) -> str:
 def _values(dtype: np.dtype[Any]) -> dict[str, str]:
     """Return the text for each place in braces."""
     if dtype == np.float32:
-        whole, bits, bias, degree, terms = np.dtype(np.int32), 23, 127, 7, 5
+        whole: Any = np.dtype(np.int32)
+        bits, bias, degree, terms = 23, 127, 7, 5
         head, tail, lowest, highest, least_expm1 = 0.693359375, -2.12194440e-4, -105.0, 89.0, -30.0
     else:
-        whole, bits, bias, degree, terms = np.dtype(np.int64), 52, 1023, 13, 11
+        whole = np.dtype(np.int64)
+        bits, bias, degree, terms = 52, 1023, 13, 11
         head, tail = 6.93147180369123816490e-1, 1.90821492927058770002e-10
         lowest, highest, least_expm1 = -746.0, 710.0, -60.0
     one, root_half = (int(dtype.type(x).view(whole)) for x in (1, math.sqrt(0.5)))

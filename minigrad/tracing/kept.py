@@ -13,6 +13,7 @@ Everything else is part of the loop that reads it.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import operator
 from collections.abc import Iterable, Mapping
@@ -25,12 +26,14 @@ from minigrad.tracing.elements import BUILT, PRODUCTS, REDUCTIONS, is_view, mapp
 from minigrad.tracing.node import Node
 from minigrad.tracing.trace import Trace
 
-__all__ = ["BLAS_FROM", "Kept", "kept", "terms"]
+__all__ = ["UNROLLED", "Kept", "base_of", "by_blas", "kept", "with_own_gradients"]
 
 BLAS_FROM = 1 << 12
 """Number of terms, in all sums of a matrix product, from which BLAS is faster than loops."""
-UNROLLED = 32
-"""Number of terms up to which the compiler writes out a sum."""
+UNROLLED = 16
+"""Number of terms up to which a sum is written out by the compiler, and as fast as can be."""
+COPIED = 48
+"""Number of terms up to which a product with a transposed matrix is faster after copying that."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,19 @@ class Kept:
     nodes: tuple[Node, ...]
     core: Mapping[Node, Node]
     aliases: tuple[Node, ...]
+
+
+def with_own_gradients(trace: Trace) -> Trace:
+    """Return the trace with a copy for each gradient that is no array of its own."""
+    gradients: list[Node] = []
+    copies: list[Node] = []
+    for parameter, g in zip(trace.parameters, trace.gradients, strict=True):
+        if g.kind != "operation" or g in (*gradients, trace.loss) or base_of(g) is not g:
+            name = f"{parameter.name}_bar"
+            g = Node("operation", g.value, np.positive, (g,), name=name, section="backward")
+            copies.append(g)
+        gradients.append(g)
+    return dataclasses.replace(trace, gradients=tuple(gradients), nodes=(*trace.nodes, *copies))
 
 
 def terms(product: Node) -> int:
@@ -89,8 +105,10 @@ def kept(trace: Trace, blas: bool) -> Kept:
         elif node in wanted or node in aliases or node.function in BUILT:
             passes_on = False
         elif node.function in (*PRODUCTS, *REDUCTIONS):
-            root = None if by_blas(node, blas) or reads[node] > 1 else _goes_on_to(
-                node, consumers, wanted
+            root = (
+                None
+                if by_blas(node, blas) or reads[node] > 1
+                else _goes_on_to(node, consumers, wanted)
             )
             if root is None or root in core:
                 wanted.add(node)
@@ -129,8 +147,8 @@ def wanted_below(x: Node, wanted: set[Node], alias: bool = False) -> None:
 
 def _reads_across(product: Node) -> bool:
     """Whether a short product reads the columns of its second matrix, which is slow: so copy it."""
-    x, y = product.arguments
-    if product.function is np.vdot or y.ndim < 2 or 1 in y.shape[-2:] or y.shape[-2] > UNROLLED:
+    y = product.arguments[1]
+    if product.function is np.vdot or y.ndim < 2 or 1 in y.shape[-2:] or y.shape[-2] > COPIED:
         return False
     return y.function is np.transpose and y.options["axes"][-1] != y.ndim - 1
 

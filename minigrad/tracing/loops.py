@@ -5,7 +5,7 @@ Each array that is kept (see `kept`) has one nest of loops, whose innermost line
 the short ones and works on 4 to 16 numbers at once in the others.  What this needs is that
 neighbours in memory are computed side by side:
 
-- a sum of up to 32 terms, or one whose terms lie side by side, is the innermost loop;
+- a sum of up to 16 terms, or one whose terms lie side by side, is the innermost loop;
 - a longer one, such as the rows of a wide matrix product, is the outer loop, 8 terms at a time,
   over all elements of a row of the result.
 
@@ -14,7 +14,6 @@ Sums are those of the array's own type, in any order; no array is made within a 
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -25,21 +24,19 @@ import numpy as np
 from minigrad import linear_maps
 from minigrad.tracing.elements import (
     ATOM,
-    BUILT,
     EXTREMA,
     PRODUCTS,
     TIMES,
     Elements,
     Index,
-    as_node,
-    expanded,
-    parts_of,
+    data_parts,
+    index_arrays,
     unsupported,
-)
+)  # fmt: skip
 from minigrad.tracing.functions_of_numbers import OF_ANY_TYPE, SIZED, function_texts, literal
-from minigrad.tracing.kept import UNROLLED, Kept, base_of, by_blas, kept
-from minigrad.tracing.node import Node, Unsupported
+from minigrad.tracing.kept import UNROLLED, Kept, base_of, by_blas, kept, with_own_gradients
 from minigrad.tracing.names import unused, variable_names
+from minigrad.tracing.node import Node, Unsupported
 from minigrad.tracing.source import Formulas
 from minigrad.tracing.trace import Trace
 
@@ -85,7 +82,7 @@ class LoopCode:
 
 
 def loops(trace: Trace, *, blas: bool = False) -> LoopCode:
-    """Write a traced step as loops.
+    r"""Write a traced step as loops.
 
     Parameters
     ----------
@@ -109,27 +106,36 @@ def loops(trace: Trace, *, blas: bool = False) -> LoopCode:
     --------
     >>> from minigrad import Tensor
     >>> from minigrad.tracing import trace
-    >>> w = Tensor([1.0, 2.0], requires_grad=True)
-    >>> code = loops(trace(lambda X: (X @ w).sum(), np.ones((3, 2))))
-    >>> print(*code.statements, sep="\\n")
+    >>> w = Tensor([[1.0], [2.0]], requires_grad=True)
+    >>> def loss(X, y):
+    ...     error = X @ w - y
+    ...     return (error**2).sum()
+    >>> code = loops(trace(loss, np.ones((3, 2)), np.ones((3, 1))))
+    >>> print(*code.statements, sep="\n")
+    # forward
+    # error = X @ w - y  (3, 1)
+    for i in range(3):
+        s = 0.0
+        for j in range(2):
+            s += X[i, j] * w[j, 0]
+        error[i, 0] = s - y[i, 0]
+    # loss = (error ** 2).sum()  ()
+    loss = 0.0
+    for i in range(3):
+        loss += square(error[i, 0])
+    # backward
+    # error_bar = 2.0 * error  (3, 1)
+    for i in range(3):
+        error_bar[i, 0] = 2.0 * error[i, 0]
+    # w_bar = X.T @ error_bar  (2, 1)
+    for i in range(2):
+        s = 0.0
+        for j in range(3):
+            s += X[j, i] * error_bar[j, 0]
+        w_bar[i, 0] = s
     """
-    trace = _with_own_gradients(trace)
+    trace = with_own_gradients(trace)
     return _Writer(trace, blas).code()
-
-
-def _with_own_gradients(trace: Trace) -> Trace:
-    """Return the trace with a copy for each gradient that is no array of its own."""
-    gradients: list[Node] = []
-    copies: list[Node] = []
-    for parameter, g in zip(trace.parameters, trace.gradients, strict=True):
-        if g.kind != "operation" or g in (*gradients, trace.loss) or base_of(g) is not g:
-            name = f"{parameter.name}_bar"
-            g = Node("operation", g.value, np.positive, (g,), name=name, section="backward")
-            copies.append(g)
-        gradients.append(g)
-    return dataclasses.replace(
-        trace, gradients=tuple(gradients), nodes=(*trace.nodes, *copies)
-    )
 
 
 class _Writer:
@@ -210,9 +216,9 @@ class _Writer:
     def node(self, node: Node) -> None:
         """Write what fills one array."""
         if node.dtype.kind not in "fiub" or node.dtype == np.float16:
-            raise Unsupported(f"np.{node.function.__name__} of dtype {node.dtype} cannot be compiled")
-        for index in self.index_arrays(node):
-            self.check(*index)
+            raise unsupported(node)
+        for places, count in index_arrays(node, self.names):
+            self.check(places, count)
         if node.shape or node in self.elements.boxed:
             dtype = "" if node.dtype == np.float64 else f", np.{_dtype_name(node.dtype)}"
             self.buffers.append(f"{self.names[node]} = np.empty({_tuple(node.shape)}{dtype})")
@@ -343,9 +349,7 @@ class _Writer:
             return f"{total} = {self.elements.own(EXTREMA[core.function], core.dtype, total, term)}"
         return f"{total} += {term}"
 
-    def term(
-        self, core: Node, index: Index, skip: int
-    ) -> tuple[str, Loops]:
+    def term(self, core: Node, index: Index, skip: int) -> tuple[str, Loops]:
         """Return what is summed up, and the loops over it."""
         at, dtype = self.elements.at, core.dtype
         x = core.arguments[0]
@@ -387,7 +391,7 @@ class _Writer:
         self.nest(outer, [f"{self.target(node, index)} = {literal(0, node.dtype)}"])
         index, outer = self.over(x.shape)
         place = self.elements.indexed(node, node.shape, list(index))
-        added = "=" if not self.index_parts(node) else "+="
+        added = "+=" if data_parts(node) else "="
         name = f"{self.names[node]}[{', '.join(place) or '()'}]"
         self.nest(outer, [f"{name} {added} {self.elements.at(x, index, node.dtype)}"])
 
@@ -397,30 +401,6 @@ class _Writer:
         if x.function is np.transpose:
             return f"{self.matrix(x.arguments[0])}.T"
         raise unsupported(x)
-
-    # Indices that are data
-
-    def index_parts(self, node: Node) -> list[tuple[Node, int]]:
-        """Return the arrays in an index, each with the length of the axis it is for."""
-        if node.function is np.take_along_axis:
-            return [(node.arguments[1], node.arguments[0].shape[node.options["axis"]])]
-        if "index" not in node.options:
-            return []
-        shape = node.shape if node.function is linear_maps.scatter else node.arguments[0].shape
-        found, axis = [], 0
-        for part in expanded(parts_of(node), len(shape)):
-            if isinstance(part, Node | np.ndarray):
-                found.append((as_node(part), shape[axis]))
-            axis += part is not None
-        return found
-
-    def index_arrays(self, node: Node) -> list[tuple[Node, int]]:
-        """Return those in what is computed where `node` is."""
-        found = self.index_parts(node)
-        for x in node.operands:
-            if x.kind == "operation" and x not in self.names:
-                found += self.index_arrays(x)
-        return found
 
     def check(self, x: Node, count: int) -> None:
         """Write a check of an index, since compiled code would read anywhere."""
@@ -449,4 +429,4 @@ def _tuple(shape: tuple[int, ...]) -> str:
 
 
 def _dtype_name(dtype: np.dtype[Any]) -> str:
-    return "bool_" if dtype == bool else dtype.name
+    return "bool_" if dtype.kind == "b" else dtype.name

@@ -339,7 +339,9 @@ class Formulas(_Text):
         if node.function is scatter:
             formula = f"zeros with {ast.unparse(self.use(node.arguments[0]))} put in"
         else:
-            formula = ast.unparse(self.expression(node)).replace("np.", "")
+            copied = node.arguments[0] if node.function is np.positive else None
+            formula = ast.unparse(self.use(copied) if copied else self.expression(node))
+            formula = formula.replace("np.", "")
         line = f"{name} = {formula}{shape}"
         return line if len(line) <= LINE else name + shape
 
