@@ -175,9 +175,14 @@ def looks_at_a_parameter(X: Any) -> Any:
     return (X @ w).sum() * w.data.tolist()[0]
 
 
+def chooses_by_a_mask(X: Any) -> Any:
+    return (X[X > 0] * w.sum()).sum()
+
+
 @pytest.mark.parametrize(
     ("loss", "line"),
     [
+        (chooses_by_a_mask, "return (X[X > 0] * w.sum()).sum()"),
         (branches, "if z > 0:"),
         (loops, "while float(z) < 1:"),
         (looks_at_the_batch, "return (X @ w).sum() * (2.0 if X.max() > 3 else 1.0)"),
@@ -211,6 +216,19 @@ def test_an_operation_that_numpy_has_not_is_named_with_the_eager_fallback() -> N
         trace(lambda X: net(X).sum(), np.ones((3, 2)))
 
 
+def test_clipping_within_a_step_is_refused_with_its_line() -> None:
+    sgd = optim.SGD([w], lr=0.1)
+
+    def step(X: Any) -> None:
+        (X @ w).sum().backward()
+        optim.clip_grad_norm([w], 1.0)
+        sgd.step()
+
+    with pytest.raises(Unsupported, match=r"clip_grad_norm.*`optim\.clip_grad_norm"):
+        trace(step, np.ones((3, 2)))
+    assert w.grad is None
+
+
 def test_dropout_is_refused_and_draws_nothing() -> None:
     rng = np.random.default_rng(0)
     net = nn.Sequential(nn.Linear(2, 3, rng=rng), nn.Dropout(0.5, rng=rng))
@@ -237,9 +255,9 @@ def test_batch_norm_in_training_is_refused_and_in_evaluation_traced() -> None:
     assert np.array_equal(norm.running_mean.data, before)
     net.eval()
     X = np.random.default_rng(1).normal(size=(4, 2))
-    step = module(source(trace(lambda X: (net(X) ** 2).sum(), X)))["step"]
+    traced = trace(lambda X: (net(X) ** 2).sum(), X)
     eager = (net(X) ** 2).sum()
-    assert step(X, *(p.data for p in net.parameters()))[0] == eager.data
+    assert module(source(traced))["step"](X, *(p.data for p in traced.tensors))[0] == eager.data
 
 
 def test_labels_out_of_range_are_refused_as_in_the_engine() -> None:
@@ -266,3 +284,44 @@ def test_labels_out_of_range_are_refused_as_in_the_engine() -> None:
 def test_what_is_no_loss_is_refused(loss: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         trace(loss, np.ones((3, 2)))
+
+
+# Large arrays, where the engine has other ways.
+
+
+def wide(rng: np.random.Generator, dtype: Any, *layers: nn.Module) -> Model:
+    net = nn.Sequential(
+        nn.Linear(20, 40, rng=rng, dtype=dtype), *layers, nn.Linear(40, 30, rng=rng, dtype=dtype)
+    )
+    X = rng.normal(size=(64, 20)).astype(dtype)
+    return Model(
+        lambda X, y: mse_loss(net(X), y), list(net.parameters()), (X, np.tanh(X @ X.T)[:, :30])
+    )
+
+
+def largest_difference(model: Model) -> float:
+    """Of loss and gradients, relative to the largest of each."""
+    step = module(source(trace(model.loss, *model.examples)))["step"]
+    loss = model.loss(*model.examples)
+    loss.backward()
+    expected = [loss.data, *(p.grad for p in model.parameters)]
+    found = step(*model.examples, *(p.data for p in model.parameters))
+    pairs = zip(found, expected, strict=True)
+    return max(float(np.max(np.abs(x - y)) / np.max(np.abs(y))) for x, y in pairs)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_large_products_sums_and_relu_have_the_bits_too(dtype: Any) -> None:
+    model = wide(np.random.default_rng(0), dtype, nn.Tanh(), nn.ReLU())
+    assert largest_difference(model) == 0
+
+
+def test_where_the_engine_has_a_compiled_formula_the_text_differs_by_rounding(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = wide(np.random.default_rng(0), np.float64, nn.LayerNorm(40))
+    assert 0 < largest_difference(model) < 1e-14
+    for p in model.parameters:
+        p.grad = None
+    monkeypatch.setattr("minigrad.compiled.KERNEL_FROM", 1 << 62)
+    assert largest_difference(model) == 0

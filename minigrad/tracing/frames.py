@@ -11,16 +11,20 @@ from types import CodeType, FrameType
 
 import numpy as np
 
-__all__ = ["asked_at", "assigned", "is_library"]
+from minigrad.primitive import Primitive
 
+__all__ = ["asked_at", "asking", "assigned", "is_library"]
+
+PASSING_ON = tuple(f"minigrad{os.sep}{name}.py" for name in ("tensor", "methods", "primitive"))
 TRACING = str(Path(__file__).parent) + os.sep
 PACKAGE = str(Path(__file__).parents[1]) + os.sep
+OPTIM = str(Path(__file__).parents[2] / "optim") + os.sep
 NUMPY = str(Path(np.__file__).parent) + os.sep
 
 
 def is_library(file: str) -> bool:
-    """Whether a source file is minigrad's or NumPy's, and not that of a traced function."""
-    return file.startswith((PACKAGE, NUMPY))
+    """Whether a source file is ours or NumPy's, and not that of a traced function."""
+    return file.startswith((PACKAGE, OPTIM, NUMPY))
 
 
 STORES = ("STORE_FAST", "STORE_FAST_LOAD_FAST", "STORE_NAME", "STORE_DEREF", "STORE_GLOBAL")
@@ -53,20 +57,28 @@ def assigned(code: CodeType, offset: int) -> str:
 def asked_at() -> str:
     """Return the place in the traced code that called us: file, line and the line's text."""
     frame: FrameType | None = sys._getframe(1)
-    first = None
-    while frame is not None:
-        file = frame.f_code.co_filename
-        if not file.startswith(NUMPY) and not file.startswith(TRACING):
-            first = first or frame
-            if not is_library(file):
-                break
+    while frame is not None and is_library(frame.f_code.co_filename):
         frame = frame.f_back
-    frame = frame or first
     if frame is None:
         return "an unknown line"
     file, line = frame.f_code.co_filename, frame.f_lineno
     text = linecache.getline(file, line).strip()
-    place = f"{file}:{line}" + (f": `{text}`" if text else "")
-    if first is not None and first is not frame:
-        place += f" (in {Path(first.f_code.co_filename).name}, {first.f_code.co_name})"
-    return place
+    return f"{file}:{line}" + (f": `{text}`" if text else "")
+
+
+def asking() -> str:
+    """Return the name of the library's function that called us, or "" if the traced code did.
+
+    The primitive's, if it is one, else that which the traced code called.  A Tensor's own methods
+    only pass on what they are asked.
+    """
+    frame: FrameType | None = sys._getframe(1)
+    name = ""
+    while frame is not None and is_library(frame.f_code.co_filename):
+        code, file = frame.f_code, frame.f_code.co_filename
+        if isinstance(primitive := frame.f_locals.get("self"), Primitive):
+            return primitive.name
+        if not file.startswith((TRACING, NUMPY)) and not file.endswith(PASSING_ON):
+            name = code.co_name
+        frame = frame.f_back
+    return name

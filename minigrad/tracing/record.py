@@ -15,7 +15,10 @@ from minigrad.tracing.node import EAGER, Check, Kind, Node, Section, Site, Unsup
 
 __all__ = ["Recorder"]
 
-ENGINE = ("primitive.py", "backward.py", "tensor.py", "record.py", "symbol.py", "forms.py")
+ENGINE = tuple(
+    f"{name}.py"
+    for name in ("primitive", "backward", "tensor", "record", "symbol", "forms", "trace")
+)
 
 
 class Recorder:

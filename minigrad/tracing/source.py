@@ -205,7 +205,8 @@ class _Text:
         if all(part is None or part is ... or isinstance(part, int | slice) for part in parts):
             yield f"{place} = {ast.unparse(x)}"
         else:
-            yield f"np.add.at({name}, {ast.unparse(self.index(index))}, {ast.unparse(x)})"
+            place = ast.unparse(ast.Subscript(ast.Name("np.s_"), self.index(index), ast.Load()))
+            yield f"np.add.at({name}, {place}, {ast.unparse(x)})"
 
     # Which nodes are statements
 
@@ -389,8 +390,10 @@ def _literal(x: Any) -> ast.expr:
 
 def _pattern(x: np.ndarray[Any, Any]) -> ast.expr | None:
     """Return an array of equals, or of 0, 1, 2, ..., as a call."""
-    if x.size and x.ndim and bool(np.all(x == x.flat[0])):
+    if x.ndim and (not x.size or bool(np.all(x == x.flat[0]))):
         dtype = [] if x.dtype == np.float64 else [ast.Name(f"np.{x.dtype}")]
+        if not x.size:
+            return ast.Call(ast.Name("np.zeros"), [_literal(x.shape), *dtype], [])
         if x.flat[0] in (0, 1) and x.dtype.kind == "f":
             name = "np.ones" if x.flat[0] else "np.zeros"
             return ast.Call(ast.Name(name), [_literal(x.shape), *dtype], [])

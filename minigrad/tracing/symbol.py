@@ -20,7 +20,7 @@ import numpy.typing as npt
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from minigrad.tensor import Tensor
-from minigrad.tracing.frames import asked_at
+from minigrad.tracing.frames import asked_at, asking
 from minigrad.tracing.node import EAGER, Check, Node, Unsupported, ValueNeeded
 from minigrad.tracing.record import Recorder
 
@@ -92,6 +92,11 @@ class Symbol(NDArrayOperatorsMixin):
     # What only values can answer
 
     def _refuse(self, *_: Any, **__: Any) -> Any:
+        if function := asking():
+            raise Unsupported(
+                f"{function} works on values, not with NumPy's functions alone, so the step cannot "
+                f"be traced past {asked_at()}; {EAGER}"
+            )
         raise ValueNeeded(
             f"a value of an array was asked for at {asked_at()}; a trace knows shapes and types, "
             "and holds for every batch. Where the value chooses between two results, write "
@@ -106,6 +111,11 @@ class Symbol(NDArrayOperatorsMixin):
             f"an array is changed in place at {asked_at()}; in a traced step, make a new one, "
             f"e.g. with np.where or np.concatenate, or {EAGER}"
         )
+
+    @property
+    def data(self) -> Any:
+        """An array's memory: there is none."""
+        return self._refuse()
 
     # NumPy's functions
 
@@ -164,6 +174,8 @@ class Symbol(NDArrayOperatorsMixin):
 
     def __getitem__(self, index: Any) -> Symbol:
         parts = index if isinstance(index, tuple) else (index,)
+        if any(isinstance(part, Symbol) and part.dtype.kind == "b" for part in parts):
+            self._refuse()  # how many elements are true is a matter of values
         value = self.node.value[tuple(map(value_of, parts))]
         result = self._recorder.operation(value, operator.getitem, (self,), {"index": parts})
         self._owned = result._owned = False

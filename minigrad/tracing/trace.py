@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -109,10 +110,12 @@ def trace(
 
     Notes
     -----
-    Python numbers that the function uses, and which way it went, are part of the trace; trace again
-    after they have changed.  Arrays of `minigrad.compiled.KERNEL_FROM` elements or more take
-    compiled loops in the eager engine for softmax, cross-entropy, layer norm and some others; the
-    trace has the NumPy formula, which rounds differently.
+    Numbers and arrays that the function uses besides inputs and parameters, and which way it went,
+    are part of the trace; trace again after they have changed.
+
+    Arrays of `minigrad.compiled.KERNEL_FROM` elements or more take compiled loops in the eager
+    engine for softmax, cross-entropy, layer norm and GELU; the trace has the NumPy formula, which
+    rounds differently.
 
     While it runs, the parameters are stand-ins too: do not use them in another thread.
 
@@ -150,12 +153,12 @@ def trace(
 def _parameters(
     function: Callable[..., Any], arrays: Sequence[npt.NDArray[Any]], optimizers: Sequence[Any]
 ) -> list[Tensor]:
-    """Run the function once, and return the leaves with `requires_grad` that it used, in order."""
+    """Run the function once, and return the leaves with `requires_grad` in the order of use."""
     recorder = Recorder(function)
     watcher = _Watcher(recorder)
     with _restored(optimizers, watcher):
         _call(function, _inputs(function, arrays, recorder), watcher)
-    return sorted(watcher.leaves, key=lambda tensor: tensor.serial)
+    return list(watcher.leaves)
 
 
 def _run(
@@ -310,12 +313,15 @@ class _Watcher:
 
     def __init__(self, recorder: Recorder) -> None:
         self.recorder = recorder
+        self.thread = threading.get_ident()
         self.leaves: dict[Tensor, Any] = {}
         self.differentiated: Tensor | None = None
         self.stepped: Any = None
         self.gradients: dict[Tensor, Any] = {}
 
     def forward(self, op: Primitive, values: Any, kwargs: Any, result: Tensor) -> None:
+        if threading.get_ident() != self.thread:
+            return
         self.recorder.row += 1
         for x in result.parents:
             if isinstance(x, Tensor) and x.requires_grad and x.op is None:
@@ -324,12 +330,16 @@ class _Watcher:
             result._data.node.name = result._data.node.name or op.name
 
     def before_backward(self, z: Tensor) -> None:
+        if threading.get_ident() != self.thread:
+            return
         self.recorder.row += 1
         self.recorder.section = "backward"
         if self.differentiated is None:
             self.differentiated = z
 
     def after_vjp(self, z: Tensor, i: int, z_bar: Any, x_bar: Any) -> None:
+        if threading.get_ident() != self.thread:
+            return
         self.recorder.row += 1
         x = z.parents[i]
         if isinstance(x_bar, Symbol) and isinstance(x._data, Symbol):
