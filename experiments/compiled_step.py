@@ -127,7 +127,7 @@ y_hat_bar         ∂L/∂ŷ = 2 (ŷ - y) / n     n is 10, and 2/n is 0.2
 b_bar             ∂L/∂b = Σ ∂L/∂ŷ           b is part of every prediction: derivatives add up
 w_bar             ∂L/∂w = Xᵀ ∂L/∂ŷ          so is w, multiplied by the example's features
 c                 η, β₁, ..., ε, λ          the numbers that are the same for every parameter
-w, w_v, w_s       w ← w - η v̂ / (√ŝ + ε)    Adam, with new means of gradients and their squares
+w, w_v, w_s       w ← w - η v̂ / (√ŝ + ε)     Adam; w_v and w_s are its two means
 b, b_v, b_s       b ← b - η v̂ / (√ŝ + ε)
 """,
     whole_epochs.MLP: """\
@@ -398,7 +398,11 @@ def walk(data: Regression, seed: int, folder: Path = RESULTS, *, show: bool = Fa
         if measured:  # the imports and Adam's functions are as before
             text = text[text.index("def step(") :]
         show_text(f"{task}\n{'=' * len(task)}\n", code_of(model))
-        show_text("A step of it with Adam: minigrad.source(minigrad.trace(step, X, y))\n", text)
+        show_text(
+            "A step is zero_grad, this loss, backward, and Adam's step.  What minigrad.trace has "
+            "noted of\none, as minigrad.source writes it down:\n",
+            text,
+        )
         show_text("Line by line, with n examples in a batch:\n", READING[task])
         show_text("This text, run as it stands for an epoch:", text_beside_engine(make, data, seed))
         turns = in_turns(make, data, seed)
