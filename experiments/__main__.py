@@ -18,7 +18,7 @@ from experiments.terminal import accept_any_encoding
 SECTION = ("adam", "yogi")
 OF_EVERY_OPTIMIZER = ("learning_rate_sensitivity", "paths", "claims")
 CHOOSING_OPTIMIZERS = (*OF_EVERY_OPTIMIZER, "language_model", "cnn")
-WITH_FIGURE = (*SECTION, *QUESTIONS, *TRAININGS, "claims", "schedules")
+WITH_FIGURE = (*SECTION, *QUESTIONS, *TRAININGS, "claims", "schedules", "compiled_step")
 EXPERIMENTS = {
     "adam": "the section's Adam, from scratch and concise, on the airfoil data",
     "yogi": "the section's Yogi on the same batches",
@@ -26,6 +26,7 @@ EXPERIMENTS = {
     **QUESTIONS,
     **TRAININGS,
     "schedules": "every learning rate schedule, as a table and a picture; no training",
+    "compiled_step": "what backward does, as lines of NumPy; compiled, and how fast that is",
     "speed": "how fast: an epoch, models and optimizer steps, against other libraries",
 }
 
@@ -127,6 +128,10 @@ def _run(names: list[str], arguments: argparse.Namespace) -> int:
         from experiments.speed.table import speed_table
 
         speed_table(airfoil(arguments.data), arguments.seed)
+    if "compiled_step" in names:
+        from experiments.compiled_step import walk
+
+        walk(airfoil(arguments.data), arguments.seed, arguments.out, show=arguments.show)
     if "schedules" in names:
         from experiments.schedules import picture
 

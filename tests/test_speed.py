@@ -16,6 +16,7 @@ from experiments.speed import (
     optimizer_step,
     sweeps,
     table,
+    whole_epochs,
 )
 from experiments.speed.timing import interleaved, ratio
 from minigrad.functional import cross_entropy
@@ -28,6 +29,25 @@ def test_candidates_are_timed_in_turns() -> None:
     assert {name: len(seconds) for name, seconds in timings.items()} == {"a": 4, "b": 4}
     turns = [name for i, name in enumerate(calls) if i == 0 or calls[i - 1] != name]
     assert "".join(turns) == "ab" * 5  # once to warm up, then four rounds
+
+
+def test_what_comes_before_a_turn_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, events = 0.0, []
+
+    def takes(seconds: float, name: str) -> None:
+        nonlocal now
+        now += seconds
+        events.append(name)
+
+    monkeypatch.setattr("time.perf_counter", lambda: now)
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    timings = interleaved(
+        {"a": lambda: takes(1.0, "a")},
+        rounds=2,
+        before_turn={"a": lambda: takes(100.0, "before")},
+    )
+    assert timings == {"a": [1.0, 1.0]}
+    assert events[2:] == ["before", "a", "a"] * 2
 
 
 def test_a_ratio_is_the_median_of_the_rounds_ratios() -> None:
@@ -51,6 +71,9 @@ def test_the_table_is_printed(
     monkeypatch.setattr(table, "STEP_ROUNDS", {10: 1})
     monkeypatch.setattr(optimizer_step, "SIZES", (10,))
     monkeypatch.setattr(table, "MODEL_ROUNDS", 1)
+    monkeypatch.setattr(table, "DTYPES", ("float64",))
+    linear = whole_epochs.TASKS[whole_epochs.LINEAR]
+    monkeypatch.setattr(whole_epochs, "TASKS", {whole_epochs.LINEAR: linear})
     monkeypatch.setattr(models, "MODELS", dict(list(models.MODELS.items())[:2]))
     table.speed_table(airfoil_stand_in(), 0)
     out = capsys.readouterr().out
@@ -100,6 +123,37 @@ def test_both_epochs_do_the_same_work() -> None:
     w, b = variables_of(ours)["net"].parameters()
     np.testing.assert_allclose(w.data, variables_of(by_hand)["w"], rtol=1e-12)
     np.testing.assert_allclose(b.data, variables_of(by_hand)["b"], rtol=1e-12)
+
+
+TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
+DEFAULT = (whole_epochs.LINEAR, "float64")
+EVERY_EPOCH = [
+    pytest.param(task, dtype, marks=() if (task, dtype) == DEFAULT else pytest.mark.slow)
+    for task in whole_epochs.TASKS
+    for dtype in ("float64", "float32")
+    # In float32 rounding decides now and then whether a relu is active.
+    if (task, dtype) != (whole_epochs.RELU, "float32")
+]
+
+
+@pytest.mark.parametrize(("task", "dtype"), EVERY_EPOCH)
+def test_whole_epochs_do_the_same_work_also_after_a_restart(task: str, dtype: str) -> None:
+    found = whole_epochs.candidates(whole_epochs.TASKS[task], airfoil_stand_in(), 3, dtype)
+    assert {whole_epochs.COMPILED, whole_epochs.EAGER} <= set(found)
+    start = found[whole_epochs.EAGER].parameters()
+    for _ in range(2):
+        ends = {}
+        for name, candidate in found.items():
+            for x, x_start in zip(candidate.parameters(), start, strict=True):
+                np.testing.assert_array_equal(x, x_start)
+            candidate.epoch()
+            ends[name] = candidate.parameters()
+            candidate.restart()
+        for name, parameters in ends.items():
+            for x, x_eager in zip(parameters, ends[whole_epochs.EAGER], strict=True):
+                assert x.dtype == dtype, name
+                difference = np.max(np.abs(x - x_eager)) / np.max(np.abs(x_eager))
+                assert difference < TOLERANCE[dtype], name
 
 
 def test_both_steps_do_the_same_work_in_the_dtype_they_say() -> None:

@@ -28,6 +28,7 @@ def interleaved(
     rounds: int,
     seconds_per_turn: float = 0.003,
     pause: float = PAUSE,
+    before_turn: Mapping[str, Callable[[], object]] | None = None,
     tick: Callable[[], object] = lambda: None,
 ) -> Timings:
     """Time the candidates in turn, round after round.
@@ -47,6 +48,8 @@ def interleaved(
         How long a turn measures; at least once.
     pause : float
         Seconds of rest before each turn.
+    before_turn : mapping, optional
+        Name to what is called before each of a candidate's turns, off the clock.
     tick : callable
         Called after each turn, for a progress bar.
 
@@ -63,6 +66,8 @@ def interleaved(
     timings: Timings = {name: [] for name in candidates}
     for _ in range(rounds):
         for name, run in candidates.items():
+            if before_turn is not None:
+                before_turn[name]()
             time.sleep(pause)
             run()
             samples: list[float] = []

@@ -64,6 +64,8 @@ def in_torch(module: nn.Module) -> Any:
             return torch.nn.MaxPool2d(module.kernel_size, module.stride, module.padding)
         case nn.ReLU():
             return torch.nn.ReLU()
+        case nn.Tanh():
+            return torch.nn.Tanh()
         case nn.Flatten():
             return torch.nn.Flatten()
     raise TypeError(f"{module.describe()} has no counterpart in PyTorch here")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from minigrad.tracing.frames import assigned, is_library
+from minigrad.tracing.frames import TRACING, assigned, is_library
 from minigrad.tracing.node import EAGER, Check, Kind, Node, Section, Site, Unsupported
 
 __all__ = ["Recorder"]
@@ -82,6 +82,8 @@ class Recorder:
         frame: FrameType | None = sys._getframe(3)
         while frame is not None:
             code = frame.f_code
+            if code.co_name == "trace" and code.co_filename == TRACING + "trace.py":
+                break  # the engine's own call: what asked for the trace has no name for its parts
             if code is self.code or not is_library(code.co_filename):
                 site = (id(frame), frame.f_lasti)
                 if site != self._last_site:

@@ -101,7 +101,7 @@ def update_of(group: Any) -> Update:
     (('b',), ('lr', 'momentum', 'dampening', 'weight_decay'))
     """
     flags, numbers = [], []
-    for name, value in group.items():
+    for name, value in group._values.items():
         if value is None or isinstance(value, bool | str):
             flags.append((name, value))
         else:
