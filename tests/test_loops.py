@@ -20,7 +20,7 @@ from minigrad.functional import (
     softmax,
 )
 from minigrad.primitives import elu, leaky_relu, logsumexp, relu, sigmoid, silu, softplus
-from minigrad.tracing import trace
+from minigrad.tracing import Unsupported, kept, trace
 from minigrad.tracing.loops import LoopCode, loops
 
 TOLERANCE = {np.float64: 1e-12, np.float32: 2e-5}
@@ -281,17 +281,111 @@ def test_loops_as_plain_python_give_the_eager_loss_and_gradients(name: str, dtyp
     check(*built(name, dtype), dtype)
 
 
+def test_compiled_loops_are_the_same_as_plain_python() -> None:
+    from numba import njit
+
+    check(*built("classifier", np.float64), np.float64, njit)
+
+
+SINGLE = ["linear_regression", "mlp_with_tanh", "classifier", "network_with_layer_norm"]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize("name", EXAMPLES)
-def test_compiled_loops_give_the_eager_loss_and_gradients(name: str, dtype: Any) -> None:
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [*((name, np.float64) for name in EXAMPLES), *((name, np.float32) for name in SINGLE)],
+)
+def test_all_loops_compile_to_the_same(name: str, dtype: Any) -> None:
     from numba import njit
 
     check(*built(name, dtype), dtype, njit)
 
 
-@pytest.mark.parametrize("name", ["classifier", "moved_elements"])
-def test_compiled_loops_are_the_same_as_plain_python(name: str) -> None:
-    from numba import njit
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("name", ["huber_with_deep_network", "long_sums", "stacks_of_matrices"])
+def test_large_products_may_be_left_to_blas(
+    name: str, dtype: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept, "BLAS_FROM", 10)
+    loss, arrays = built(name, dtype)
+    assert any("np.dot(" in line for line in loops(trace(loss, *arrays), blas=True).statements)
+    assert not any("np.dot(" in line for line in loops(trace(loss, *arrays)).statements)
+    check(loss, arrays, dtype, blas=True)
 
-    check(*built(name, np.float64), np.float64, njit)
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("name", ["linear_regression", "mlp_with_relu", "classifier"])
+def test_nan_and_infinity_are_not_lost(name: str, value: float) -> None:
+    loss, arrays = built(name, np.float64)
+    arrays[0][1, 2] = value
+    found, gradients, traced = run(loss, arrays)
+    with np.errstate(all="ignore"):
+        eager = loss(*arrays)
+        for tensor in traced.tensors:
+            tensor.grad = None
+        eager.backward()
+    np.testing.assert_array_equal(np.isfinite(found), np.isfinite(eager.data))
+    for tensor, gradient in zip(traced.tensors, gradients, strict=True):
+        np.testing.assert_array_equal(np.isfinite(gradient), np.isfinite(tensor.grad))
+
+
+def test_a_label_out_of_range_is_refused_before_anything_is_read() -> None:
+    loss, arrays = built("classifier", np.float64)
+    traced = trace(loss, *arrays)
+    code = loops(traced)
+    space: dict[str, Any] = {"np": np, "njit": compiled_as_it_stands}
+    exec(text_of(code, [leaf.name for leaf in (*traced.inputs, *traced.parameters)]), space)
+    parameters = [tensor.data for tensor in traced.tensors]
+    for label in (3, -1):
+        labels = np.array([0, 1, label, 2])
+        with pytest.raises(IndexError, match="each label must be one of 3 classes"):
+            space["step"](arrays[0], labels, *parameters)
+
+
+def test_a_place_out_of_range_is_refused() -> None:
+    loss, arrays = built("places_that_are_data", np.float64)
+    traced = trace(loss, *arrays)
+    space: dict[str, Any] = {"np": np, "njit": compiled_as_it_stands}
+    names = [leaf.name for leaf in (*traced.inputs, *traced.parameters)]
+    exec(text_of(loops(traced), names), space)
+    with pytest.raises(IndexError, match="at has to be from -3 to 2"):
+        space["step"](arrays[0], np.array([0, 3, 0]), *[t.data for t in traced.tensors])
+
+
+def test_no_array_is_made_within_a_step() -> None:
+    for name in EXAMPLES:
+        loss, arrays = built(name, np.float64)
+        text = "\n".join(loops(trace(loss, *arrays)).statements)
+        code = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
+        assert "empty" not in code
+        assert ":]" not in code
+
+
+@pytest.mark.parametrize(
+    ("operation", "message"),
+    [
+        (lambda w: np.cumsum(w, axis=0).sum(), r"np\.cumsum on float64 of shape \(4, 3\)"),
+        (lambda w: np.linalg.inv(w[:3]).sum(), r"np\.inv .* train eagerly instead"),
+        (lambda w: w.astype(np.float16).sum(), "float16"),
+        (lambda w: (w[:, None] * np.random.default_rng(0).normal(size=(4, 400, 3))).sum(),
+         r"constant array of shape \(4, 400, 3\) is too large"),
+    ],
+)  # fmt: skip
+def test_what_has_no_loops_is_named_with_the_way_out(operation: Any, message: str) -> None:
+    w = Tensor(np.random.default_rng(0).normal(size=(4, 3)), requires_grad=True)
+    traced = trace(lambda X: operation(w * X), np.ones((4, 3)))
+    with pytest.raises(Unsupported, match=message):
+        loops(traced)
+
+
+def test_names_of_parameters_do_not_meet_those_of_the_loops() -> None:
+    i, s, block = (Tensor(np.full(3, n), requires_grad=True) for n in (1.0, 2.0, 3.0))
+
+    def loss(j: Any) -> Any:
+        total = (j * i + s).sum(axis=0)
+        return (total * block).sum()
+
+    check(loss, [np.ones((4, 3))], np.float64)
+    exp = Tensor(1.0, requires_grad=True)
+    with pytest.raises(Unsupported, match="variable exp has the name of a function"):
+        loops(trace(lambda X: (X * exp).sum(), np.ones(2)))

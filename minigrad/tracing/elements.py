@@ -16,7 +16,7 @@ import numpy as np
 
 from minigrad import linear_maps
 from minigrad.tracing.functions_of_numbers import OF_ANY_TYPE, SIZED, literal, sized_name
-from minigrad.tracing.node import Node, Unsupported
+from minigrad.tracing.node import EAGER, Node, Unsupported
 
 __all__ = [
     "BUILT", "EXTREMA", "PRODUCTS", "REDUCTIONS", "Elements", "Index", "data_parts", "index_arrays",
@@ -56,7 +56,7 @@ PRODUCTS = (np.dot, np.matmul, np.vdot)
 EXTREMA = {np.max: "maximum", np.min: "minimum"}
 REDUCTIONS = (np.sum, np.mean, *EXTREMA)
 BUILT = (np.concatenate, linear_maps.scatter)
-WIDEST = 64
+WIDEST = 1000
 """Number of elements up to which a constant array is part of the text."""
 
 
@@ -172,8 +172,8 @@ class Elements:
         if x not in self.constants:
             if x.value.size > WIDEST:
                 raise Unsupported(
-                    f"a constant array of shape {x.shape} {NOT_COMPILED}; give it to the loss as "
-                    "an input, or make it a parameter"
+                    f"a constant array of shape {x.shape} is too large to be written out; make it "
+                    f"an input of the loss, or {EAGER}"
                 )
             self.constants[x] = f"constant_{len(self.constants) + 1}"
         return f"{self.constants[x]}[{', '.join(index)}]", ATOM
@@ -304,9 +304,7 @@ class Elements:
         return tuple(found)
 
 
-NOT_COMPILED = (
-    "cannot be compiled to loops; train eagerly instead, or read the step as NumPy: source(trace)"
-)
+NOT_COMPILED = f"cannot be compiled to loops; read the step as NumPy, source(trace), or {EAGER}"
 
 
 def unsupported(x: Node) -> Unsupported:

@@ -82,7 +82,7 @@ def by_blas(node: Node, blas: bool) -> bool:
         and node.function is np.dot
         and node.ndim == 2
         and terms(node) >= BLAS_FROM
-        and all(x.dtype == node.dtype for x in node.arguments)
+        and all(x.dtype == node.dtype and x.kind != "constant" for x in node.arguments)
     )
 
 
@@ -131,7 +131,9 @@ def kept(trace: Trace, blas: bool) -> Kept:
                 wanted_below(x, wanted, alias=node in aliases)
             elif spread and node.function not in REDUCTIONS:
                 wanted_below(x, wanted)
-        if node.function in PRODUCTS and _reads_across(node) and not by_blas(node, blas):
+        if by_blas(node, blas):
+            wanted.update(x for x in map(_untransposed, node.arguments) if x.kind == "operation")
+        elif node.function in PRODUCTS and _reads_across(node):
             wanted.add(node.arguments[1])
     nodes = tuple(node for node in trace.nodes if node in wanted)
     return Kept(nodes, core, tuple(node for node in trace.nodes if node in aliases))
@@ -143,6 +145,12 @@ def wanted_below(x: Node, wanted: set[Node], alias: bool = False) -> None:
         x = x.arguments[0]
     if x.kind == "operation":
         wanted.add(x)
+
+
+def _untransposed(x: Node) -> Node:
+    while x.function is np.transpose:
+        x = x.arguments[0]
+    return x
 
 
 def _reads_across(product: Node) -> bool:
