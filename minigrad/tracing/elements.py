@@ -114,10 +114,6 @@ class Elements:
         What the texts so far call.
     indices : list
         Those with which the texts so far read from memory.
-    hole : (Node, str) or None
-        A node that is not computed where it is read, since the text in its place is its value.
-    hole_index : tuple or None
-        With which index it was read.
     """
 
     def __init__(self, names: Mapping[Node, str], boxed: set[Node]) -> None:
@@ -125,8 +121,8 @@ class Elements:
         self.constants: dict[Node, str] = {}
         self.functions: set[tuple[str, str]] = set()
         self.indices: list[Index] = []
-        self.hole: tuple[Node, str] | None = None
-        self.hole_index: Index | None = None
+        self._given: tuple[Node, str, int] | None = None
+        self._given_index: Index = ()
 
     def at(self, x: Any, index: Index, dtype: Any = None, binding: int = OR) -> str:
         """Return the text of x at an index, in a type, to stand beside what binds that tightly."""
@@ -139,15 +135,27 @@ class Elements:
 
     def _text(self, x: Node, index: Index) -> tuple[str, int]:
         index = tuple("0" if n == 1 else i for i, n in zip(index, x.shape, strict=True))
-        if self.hole is not None and x is self.hole[0]:
-            self.hole_index = index
-            return self.hole[1], ATOM
+        if self._given is not None and x is self._given[0]:
+            self._given_index = index
+            return self._given[1:]
         if x in self.names:
             if not x.shape and x not in self.boxed:
                 return self.names[x], ATOM
             self.indices.append(index)
             return f"{self.names[x]}[{', '.join(index) or '()'}]", ATOM
         return self.computed(x, index)
+
+    def made_of(self, x: Node, index: Index, core: Node, text: str, binding: int) -> str:
+        """Return the text that computes an element of x from the text of one of `core`."""
+        self._given = core, text, binding
+        found, _ = self.computed(x, index)
+        self._given = None
+        return found
+
+    def reads(self, x: Node, index: Index, core: Node) -> Index:
+        """Return at which index of `core` an element of x is computed from it."""
+        self.made_of(x, index, core, "", ATOM)
+        return self._given_index
 
     def computed(self, x: Node, index: Index) -> tuple[str, int]:
         """Return the text that computes an element, and how tightly its operator binds."""

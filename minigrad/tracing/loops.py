@@ -48,8 +48,6 @@ INDENT = "    "
 RESERVED = frozenset(
     {*SIZED, *OF_ANY_TYPE, *(f"{name}32" for name in SIZED), "np", "njit", "math", "range", "abs"}
 )
-HOLE = "\N{WHITE SQUARE}"
-"""Stands for the sum in what goes on from it."""
 
 Loops = list[tuple[str, int]]
 
@@ -270,47 +268,47 @@ class _Writer:
     def reduced(self, node: Node, core: Node) -> None:
         """Write a product or a reduction, and what goes on from it."""
         index, outer = self.over(node.shape)
-        at, final = index, HOLE
-        if node is not core:
-            self.elements.hole, self.elements.hole_index = (core, HOLE), None
-            final = self.value(node, index)
-            self.elements.hole = None
-            assert self.elements.hole_index is not None
-            at = self.elements.hole_index
+        at = index if node is core else self.elements.reads(node, index, core)
         self.elements.indices.clear()
         term, inner = self.term(core, at, len(outer))
         reads = [_varying(read) for read in self.elements.indices]
-        count = math.prod(n for _, n in inner)
-        if core.function is np.mean:
-            share = f"{HOLE} / {literal(count, core.dtype)}"
-            final = share if final == HOLE else final.replace(HOLE, f"({share})")
         target = self.target(node, index)
         if not inner:
-            final = term if final == HOLE else final.replace(HOLE, f"({term})")
-            self.nest(outer, [f"{target} = {final}"])
+            self.nest(outer, [f"{target} = {self.final(node, core, index, term)}"])
             return
         last = inner[-1][0]
         side_by_side = all(read[-1] == last for read in reads if last in read)
         across = outer and any(read[-1:] == (outer[-1][0],) for read in reads)
-        if count <= UNROLLED or side_by_side or not across:
-            self.inner_sum(core, target, outer, inner, term, final)
+        if math.prod(n for _, n in inner) <= UNROLLED or side_by_side or not across:
+            self.inner_sum(node, core, target, index, outer, inner, term)
         else:
-            self.outer_sum(core, target, outer, inner, term, final)
+            self.outer_sum(node, core, target, index, outer, inner, term)
+
+    def final(self, node: Node, core: Node, index: Index, total: str) -> str:
+        """Return an element that is made of a sum, given the text of that."""
+        level = ATOM if total.isidentifier() or total.endswith("]") else TIMES
+        if core.function is np.mean:
+            count = math.prod(core.arguments[0].shape) // math.prod(core.shape)
+            total, level = f"{total} / {literal(count, core.dtype)}", TIMES
+        return total if node is core else self.elements.made_of(node, index, core, total, level)
 
     def inner_sum(
-        self, core: Node, target: str, outer: Loops, inner: Loops, term: str, final: str
-    ) -> None:
+        self, node: Node, core: Node, target: str, index: Index, outer: Loops, inner: Loops,
+        term: str,
+    ) -> None:  # fmt: skip
         """Write a sum whose loops are the innermost."""
-        depth = len(outer)
-        total = target if target.isidentifier() and final == HOLE else self.sum_of(core)
+        depth, total = len(outer), self.sum_of(core)
+        if node is core and core.function is not np.mean and target.isidentifier():
+            total = target
         self.nest(outer, [f"{total} = {self.first(core)}"])
         self.nest(inner, [self.more(core, total, term)], depth)
         if total != target:
-            self.lines.append(f"{INDENT * depth}{target} = {final.replace(HOLE, total)}")
+            self.lines.append(f"{INDENT * depth}{target} = {self.final(node, core, index, total)}")
 
     def outer_sum(
-        self, core: Node, target: str, outer: Loops, inner: Loops, term: str, final: str
-    ) -> None:
+        self, node: Node, core: Node, target: str, index: Index, outer: Loops, inner: Loops,
+        term: str,
+    ) -> None:  # fmt: skip
         """Write a sum over rows: a few terms at a time are added to all elements of one."""
         *outer, row = outer
         *middle, (last, n) = inner
@@ -331,8 +329,9 @@ class _Writer:
         if n > whole:
             self.lines.append(f"{INDENT * depth}for {last} in range({whole}, {n}):")
             self.nest([row], [self.more(core, target, term)], depth + 1)
-        if final != HOLE:
-            self.nest([row], [f"{target} = {final.replace(HOLE, target)}"], len(outer))
+        final = self.final(node, core, index, target)
+        if final != target:
+            self.nest([row], [f"{target} = {final}"], len(outer))
 
     def sum_of(self, core: Node) -> str:
         return self.sum if core.dtype.kind == "f" else self.count
