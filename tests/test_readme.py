@@ -2,16 +2,33 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-EXCERPT, TRAINING, DRAWING, RESUMING = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+EXCERPT, TRACING, COMPILING, TRAINING, DRAWING, RESUMING = re.findall(
+    r"```python\n(.*?)```", README, re.DOTALL
+)
+(TRACED,) = re.findall(r"```text\n(.*?)```", README, re.DOTALL)
 
 
 def test_the_excerpt_is_a_line_of_adam() -> None:
     adam = Path(__file__).parents[1] / "optim" / "adam.py"
     assert EXCERPT.strip() in [line.strip() for line in adam.read_text("utf-8").splitlines()]
+
+
+def test_the_traced_step_is_the_one_that_is_shown_and_trains_compiled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    names: dict[str, Any] = {}
+    exec(TRACING, names)
+    printed = capsys.readouterr().out
+    assert printed[printed.index("def step(") :].strip() == TRACED.strip()
+    exec(COMPILING, names)
+    assert names["losses"].shape == (150,)
+    assert names["losses"].mean() < 1e-2
 
 
 def test_the_training_loop_prints_a_small_loss(capsys: pytest.CaptureFixture[str]) -> None:
