@@ -26,10 +26,10 @@ EXACT = 1e-12
 
 
 @pytest.fixture
-def folder(request: pytest.FixtureRequest) -> Path:
+def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One that outlives the run, so that the next one compiles nothing."""
-    assert request.config.cache is not None
-    return Path(request.config.cache.mkdir("steps"))
+    cache = request.config.cache
+    return Path(cache.mkdir("steps")) if cache else tmp_path_factory.getbasetemp() / "steps"
 
 
 class Line:
@@ -342,6 +342,8 @@ def test_arguments_that_do_not_fit_are_refused_before_anything_changes(
     refused(line, ValueError, f"{x} is empty", X[:0], Y[:0])
     refused(line, TypeError, f"{y} is of type list", X, Y.tolist())
     refused(line, TypeError, f"{x} is of type Tensor; .*data", Tensor(X), Y)
+    refused(line, TypeError, rf"{x} is of dtype\('float16'\)", X.astype(np.float16), Y)
+    refused(line, TypeError, rf"{y} is of dtype\('>f8'\)", X, Y.astype(">f8"))
     refused(line, TypeError, "no examples were given")
     refused(line, ValueError, "order holds 10; .* below 10", X, Y, order=[0, 10])
     refused(line, ValueError, "order holds -1", X, Y, order=[-1])
@@ -408,6 +410,11 @@ def test_labels_out_of_range_are_refused_before_anything_changes(folder: Path) -
     optimizer = optim.SGD(model.parameters, lr=0.1)
     epoch = compile(model.loss, optimizer, 4, folder=folder)
     examples, labels = model.examples
+    never = compile(model.loss, optimizer, 4, folder=folder)
+    with pytest.raises(ValueError, match="labels holds 5"):
+        never(examples, np.where(np.arange(12) == 7, 5, labels))
+    with pytest.raises(ValueError, match=r"example of X has shape \(4,\)"):
+        never(examples[:, :4], labels)  # it was traced all the same
     for bad in 3, -1, 1000:
         wrong = labels.copy()
         wrong[7] = bad
@@ -519,18 +526,17 @@ def test_the_norm_is_right_where_squares_leave_the_range(folder: Path, scale: fl
     np.testing.assert_allclose(found[0], found[1], rtol=EXACT)
 
 
+HUNDREDS: list[tuple[str, Any, dict[str, Any]]] = [
+    *((name, optim.Adam, {"lr": 0.01}) for name in sorted(MODELS)),
+    ("MLP", optim.Yogi, {"lr": 0.01}),
+    ("layer norm", optim.SGD, {"lr": 0.01, "momentum": 0.9}),
+    ("logistic regression", optim.AdamW, {"lr": 0.01}),
+    ("linear regression", optim.Lion, {"lr": 1e-3}),
+]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(MODELS))
-@pytest.mark.parametrize(
-    ("kind", "given"),
-    [
-        (optim.Adam, {"lr": 0.01}),
-        (optim.Yogi, {"lr": 0.01}),
-        (optim.SGD, {"lr": 0.01, "momentum": 0.9}),
-        (optim.AdamW, {"lr": 0.01}),
-        (optim.Lion, {"lr": 1e-3}),
-    ],
-)
+@pytest.mark.parametrize(("name", "kind", "given"), HUNDREDS)
 def test_a_hundred_steps_equal_eager_ones(
     folder: Path, name: str, kind: Any, given: dict[str, Any]
 ) -> None:
