@@ -37,6 +37,13 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache" / "minigrad"
 
 
+@pytest.fixture
+def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where compiled epochs are kept: it outlives the run, so that the next compiles nothing."""
+    cache = request.config.cache
+    return Path(cache.mkdir("steps")) if cache else tmp_path_factory.getbasetemp() / "steps"
+
+
 @pytest.fixture(scope="session")
 def real_airfoil() -> Path:
     """The real airfoil file, where $MINIGRAD_DATA or the user's cache has it."""

@@ -74,6 +74,17 @@ def compile(
     ValueError
         If `batch_size` or a limit is out of range.
 
+    Notes
+    -----
+    Between batches, nothing but the compiled code runs: an epoch cannot be interrupted by Ctrl-C,
+    and parameters are the tensors that the loss had at the first call.  Hyperparameters are read at
+    every call.  The update rounds as the optimizer does; sums in forward and backward may be added
+    up in another order than NumPy's, so that losses differ in the last digits.
+
+    The first call compiles, in a second or two, and writes the code to a file, which is named by a
+    digest of what is in it.  Later processes find file and machine code there.  The folder may be
+    deleted at any time.
+
     Examples
     --------
     >>> from minigrad import Tensor, mse_loss
@@ -286,6 +297,7 @@ class CompiledEpoch:
         if size not in self._traces:
             traced = self._traced(size, arrays)
             self._traces[size] = traced, {id(t): i for i, t in enumerate(traced.tensors)}
+            self._inputs = [Input(x.name, x.shape[1:], x.dtype) for x in traced.inputs]
         traced, places = self._traces[size]
         for check in traced.checks:
             check_range(check, traced, arrays)
@@ -322,7 +334,6 @@ class CompiledEpoch:
             order, losses = np.empty(0, np.int64), np.empty(0, traced.loss.dtype)  # to compile it
             function.run(*arrays, order, *values, np.zeros(len(parts)), table, *others, losses)
             self._functions[key] = function
-            self._inputs = [Input(x.name, x.shape[1:], x.dtype) for x in traced.inputs]
         if self._shown is None or size == self._batch_size:
             self._shown = function
         return _Run(function, size, steps, traced.loss.dtype, found, slot_of, values, others)

@@ -27,6 +27,8 @@ __all__ = [
 
 Array = npt.NDArray[Any]
 MOVES = {np.reshape, np.transpose, np.broadcast_to, np.astype, operator.getitem}
+COMPILED = "?bBhHiIlLqQfd"
+"""The types of numbers for which code can be compiled."""
 
 
 class Input(NamedTuple):
@@ -63,6 +65,11 @@ def checked_examples(examples: tuple[Any, ...], inputs: list[Input]) -> list[Arr
             raise ValueError(
                 f"{names[0]} has {len(examples[0])} examples and {name} {len(x)}; every example "
                 "needs all its parts"
+            )
+        if x.dtype.char not in COMPILED or not x.dtype.isnative:
+            raise TypeError(
+                f"{name} is of {x.dtype!r}; accepted are float64, float32, integers and booleans, "
+                "in the machine's own byte order"
             )
         arrays.append(np.ascontiguousarray(x))
     if not len(arrays[0]):
