@@ -269,6 +269,17 @@ def stacks_of_matrices(p: Any, dtype: Any) -> Any:
     return lambda X, x: (np.tanh(X @ w) @ q).sum() + (v @ X @ x).sum() + (x @ w).sum()
 
 
+@example((4, 1))
+def axes_of_length_one(p: Any, dtype: Any) -> Any:
+    w, q, r = p(4, 1), p(1, 3), p(1, 1)
+
+    def loss(X: Any) -> Any:
+        sums = (w + X).sum(axis=1) * 2 + (w - X).mean(axis=1) * (w + 1).max(axis=1)
+        return (sums**2).sum() + ((X @ q - w) * (w @ q)).sum() + (r + 1).sum() * (X * r).sum()
+
+    return loss
+
+
 @example((4, 3))
 def gradients_that_are_no_array_of_their_own(p: Any, dtype: Any) -> Any:
     w, q, r, s, t = p(4, 3), p(4, 3), p(3, 4), p(), p(1, 1)
@@ -279,6 +290,18 @@ def gradients_that_are_no_array_of_their_own(p: Any, dtype: Any) -> Any:
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_loops_as_plain_python_give_the_eager_loss_and_gradients(name: str, dtype: Any) -> None:
     check(*built(name, dtype), dtype)
+
+
+OF_BATCHES = [
+    "linear_regression", "linear_regression_of_vectors", "logistic_regression", "mlp_with_tanh",
+    "classifier", "classifier_with_smoothed_labels", "network_with_layer_norm",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OF_BATCHES)
+def test_a_batch_may_have_one_example(name: str) -> None:
+    loss, arrays = built(name, np.float64)
+    check(loss, [x[:1] for x in arrays], np.float64)
 
 
 def test_compiled_loops_are_the_same_as_plain_python() -> None:

@@ -323,7 +323,7 @@ def unsupported(x: Node) -> Unsupported:
 
 def expanded(parts: tuple[Any, ...], ndim: int) -> tuple[Any, ...]:
     """Return an index with a slice for each axis that it leaves out."""
-    if any(np.ndarray is type(p) and p.dtype == bool for p in parts):
+    if any(isinstance(p, Node | np.ndarray) and p.dtype.kind == "b" for p in parts):
         raise Unsupported(f"an index of booleans {NOT_COMPILED}")
     missing = (slice(None),) * (ndim - sum(p is not None and p is not ... for p in parts))
     if not any(p is ... for p in parts):
