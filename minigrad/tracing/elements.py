@@ -317,8 +317,9 @@ NOT_COMPILED = f"cannot be compiled to loops; read the step as NumPy, source(tra
 
 def unsupported(x: Node) -> Unsupported:
     """Return the exception for an operation that has no text."""
-    name = getattr(x.function, "__name__", str(x.function))
-    return Unsupported(f"np.{name} on {x.dtype} of shape {x.shape} {NOT_COMPILED}")
+    module = getattr(x.function, "__module__", None) or "numpy"
+    name = f"{module.replace('numpy', 'np', 1)}.{getattr(x.function, '__name__', x.function)}"
+    return Unsupported(f"{name} on {x.dtype} of shape {x.shape} {NOT_COMPILED}")
 
 
 def expanded(parts: tuple[Any, ...], ndim: int) -> tuple[Any, ...]:
