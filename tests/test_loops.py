@@ -269,6 +269,19 @@ def stacks_of_matrices(p: Any, dtype: Any) -> Any:
     return lambda X, x: (np.tanh(X @ w) @ q).sum() + (v @ X @ x).sum() + (x @ w).sum()
 
 
+@example((4, 3), (4, 3, 2))
+def sums_over_letters(p: Any, dtype: Any) -> Any:
+    w, q = p(3, 5), p(5, 2)
+
+    def loss(X: Any, Z: Any) -> Any:
+        h = np.einsum("ni,ij->nj", X, w)
+        pairs = np.einsum("nik,ij->njk", Z, w)
+        kept = np.einsum("njk,nj->nk", pairs, h) * np.einsum("jk->k", q)
+        return (kept**2).sum() + np.einsum("ijk,k->", Z, q[0])
+
+    return loss
+
+
 @example((4, 1))
 def axes_of_length_one(p: Any, dtype: Any) -> Any:
     w, q, r = p(4, 1), p(1, 3), p(1, 1)

@@ -52,7 +52,7 @@ OTHERS = {
     np.rad2deg, np.isfinite, np.isnan, np.isinf, np.cbrt, np.logical_xor, np.fmax, np.fmin,
 }  # fmt: skip
 
-PRODUCTS = (np.dot, np.matmul, np.vdot)
+PRODUCTS = (np.dot, np.matmul, np.vdot, np.einsum)
 EXTREMA = {np.max: "maximum", np.min: "minimum"}
 REDUCTIONS = (np.sum, np.mean, *EXTREMA)
 BUILT = (np.concatenate, linear_maps.scatter)

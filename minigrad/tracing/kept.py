@@ -134,7 +134,7 @@ def _needs(node: Node, blas: bool) -> Iterator[Node]:
     elif by_blas(node, blas):
         yield from map(_untransposed, node.arguments)
     elif node.function in PRODUCTS and node.function is not np.vdot:
-        yield from map(_viewed, node.arguments)
+        yield from map(_viewed, node.operands)
         if _reads_across(node):
             yield node.arguments[1]
     elif node.function not in (*REDUCTIONS, np.vdot):
@@ -160,8 +160,13 @@ def _untransposed(x: Node) -> Node:
 
 def _reads_across(product: Node) -> bool:
     """Whether a short product reads the columns of its second matrix, which is slow: so copy it."""
-    y = product.arguments[1]
-    if product.function is np.vdot or y.ndim < 2 or 1 in y.shape[-2:] or y.shape[-2] > COPIED:
+    y = product.arguments[-1]
+    if (
+        product.function in (np.vdot, np.einsum)
+        or y.ndim < 2
+        or 1 in y.shape[-2:]
+        or y.shape[-2] > COPIED
+    ):
         return False
     return y.function is np.transpose and y.options["axes"][-1] != y.ndim - 1
 

@@ -223,6 +223,8 @@ class Nests:
         """Return what is summed up, and the loops over it."""
         at, dtype = self.elements.at, core.dtype
         x = core.arguments[0]
+        if core.function is np.einsum:
+            return self._einsum_term(core, index, skip)
         if core.function not in PRODUCTS:
             axes, keepdims = core.options["axis"], core.options["keepdims"]
             reduced, inner = self.over([x.shape[axis] for axis in axes], skip)
@@ -241,6 +243,28 @@ class Nests:
         left = (*own[len(own) - (x.ndim - 2) :], *row, k) if x.ndim > 1 else (k,)
         right = (*own[len(own) - (y.ndim - 2) :], k, *column) if y.ndim > 1 else (k,)
         return f"{at(x, left, dtype, TIMES)} * {at(y, right, dtype, ATOM)}", inner
+
+    def _einsum_term(self, core: Node, index: Index, skip: int) -> tuple[str, Loops]:
+        """Return the product of elements at the indices that the letters stand for."""
+        subscripts, *operands = core.arguments
+        inputs, _, output = subscripts.partition("->")
+        letters = inputs.split(",")
+        if len(operands) > 2:  # which would take a longer time than two products of two
+            raise unsupported(core)
+        lengths = {
+            letter: n
+            for word, x in zip(letters, operands, strict=True)
+            for letter, n in zip(word, x.shape, strict=True)
+        }
+        found = dict(zip(output, index, strict=True))
+        summed = [letter for letter in lengths if letter not in found]
+        along, inner = self.over([lengths[letter] for letter in summed], skip)
+        found.update(zip(summed, along, strict=True))
+        factors = [
+            self.elements.at(x, tuple(found[letter] for letter in word), core.dtype, ATOM)
+            for word, x in zip(letters, operands, strict=True)
+        ]
+        return " * ".join(factors), inner
 
     # Arrays that are put together
 
