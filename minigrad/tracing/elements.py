@@ -90,7 +90,11 @@ def mapped(index: Index, shape: tuple[int, ...], to: tuple[int, ...]) -> Index |
         text, size = "", 1
         while size < n and long:
             i, count = long.pop(0)
-            text = f"{_bracketed(text)} * {count} + {i}" if text else i
+            text = (
+                _line(i, int(text) * count, 1)
+                if text.isdigit()
+                else (f"{_bracketed(text)} * {count} + {i}" if text else i)
+            )
             size *= count
         if size != n:
             return None
@@ -110,6 +114,8 @@ class Elements:
 
     Attributes
     ----------
+    constants : dict of str to str
+        Text of the arrays that the texts so far read, and their names.
     functions : set of (str, dtype)
         What the texts so far call.
     indices : list
@@ -118,7 +124,7 @@ class Elements:
 
     def __init__(self, names: Mapping[Node, str], boxed: set[Node]) -> None:
         self.names, self.boxed = names, boxed
-        self.constants: dict[Node, str] = {}
+        self.constants: dict[str, str] = {}
         self.functions: set[tuple[str, str]] = set()
         self.indices: list[Index] = []
         self._given: tuple[Node, str, int] | None = None
@@ -177,14 +183,17 @@ class Elements:
         long = [i for i, n in enumerate(x.shape) if n != 1]
         if len(long) == 1 and x.dtype.kind == "i" and np.all(values.flat == np.arange(values.size)):
             return index[long[0]], ATOM if index[long[0]].isidentifier() else PLUS
-        if x not in self.constants:
-            if x.value.size > WIDEST:
-                raise Unsupported(
-                    f"a constant array of shape {x.shape} is too large to be written out; make it "
-                    f"an input of the loss, or {EAGER}"
-                )
-            self.constants[x] = f"constant_{len(self.constants) + 1}"
-        return f"{self.constants[x]}[{', '.join(index)}]", ATOM
+        return f"{self.constant_name(x)}[{', '.join(index)}]", ATOM
+
+    def constant_name(self, x: Node) -> str:
+        """Return the variable of a constant array, which is written out before the functions."""
+        if x.value.size > WIDEST:
+            raise Unsupported(
+                f"a constant array of shape {x.shape} is too large to be written out; make it an "
+                f"input of the loss, or {EAGER}"
+            )
+        text = f"np.array({x.value.tolist()!r}, np.{x.dtype.name})"
+        return self.constants.setdefault(text, f"CONSTANT_{len(self.constants) + 1}")
 
     def _call(self, x: Node, index: Index) -> tuple[str, int]:
         function, arguments = x.function, x.arguments

@@ -133,7 +133,7 @@ class _Writer:
         boxed = {x for x in (*leaves, *trace.gradients) if not x.shape}
         self.elements = Elements(self.names, boxed)
         self.nests = Nests(self.elements, letters, *sums)
-        self.formulas = Formulas(trace, self.names)
+        self.formulas = Formulas(trace, self.names, self.elements.constant_name)
         self.buffers: list[str] = []
         self.checked: set[tuple[Node, int]] = set()
 
@@ -168,10 +168,7 @@ class _Writer:
             self.node(node)
         if self.trace.loss not in self.names:
             raise Unsupported("the loss is no result of an operation, so there is no step")
-        constants = [
-            f"{name} = np.array({x.value.tolist()!r}, np.{x.dtype.name})"
-            for x, name in self.elements.constants.items()
-        ]
+        constants = [f"{name} = {text}" for text, name in self.elements.constants.items()]
         return LoopCode(
             functions="\n".join([*constants, function_texts(self.elements.functions)]).strip("\n"),
             buffers=tuple(self.buffers),

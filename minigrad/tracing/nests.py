@@ -24,7 +24,9 @@ Otherwise rows of the result are summed up, 8 terms at a time, which the compile
 
 from __future__ import annotations
 
+import itertools
 import math
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -50,6 +52,7 @@ from minigrad.tracing.node import Node
 __all__ = ["INDENT", "Nests"]
 
 INDENT = "    "
+LINE = 84
 TOGETHER = 8
 """Number of terms that a pass over a row adds."""
 
@@ -139,7 +142,8 @@ class Nests:
         for variable, bound in outer:
             self.lines.append(f"{INDENT * depth}for {variable} in range({bound}):")
             depth += 1
-        self.lines.extend(INDENT * depth + line for line in body)
+        for line in body:
+            self.lines += [INDENT * depth + part for part in _wrapped(line)]
 
     # Sums
 
@@ -290,6 +294,30 @@ class Nests:
         added = "+=" if data_parts(node) else "="
         name = f"{self.elements.names[node]}[{', '.join(place) or '()'}]"
         self.nest(outer, [f"{name} {added} {self.elements.at(x, index, node.dtype)}"])
+
+
+def _wrapped(line: str) -> list[str]:
+    """Return a long assignment on several lines, broken before operators, the outermost first."""
+    if len(line) <= LINE:
+        return [line]
+    target, sign, value = line.partition(" = " if " = " in line else " += ")
+    parts: list[str] = []
+    for deepest in range(value.count("(") + 1):
+        breakable = _breakable(value, deepest)
+        parts = textwrap.wrap(breakable, LINE, break_long_words=False, break_on_hyphens=False)
+        if max(map(len, parts)) <= LINE:
+            break
+    return [f"{target}{sign}(", *(INDENT + part.replace("\0", " ") for part in parts), ")"]
+
+
+def _breakable(text: str, deepest: int) -> str:
+    """Return the text with spaces only before operators within so many brackets, else zeros."""
+    words, depth, found = text.split(" "), 0, ""
+    for word, following in itertools.pairwise([*words, ""]):
+        depth += sum(map(word.count, "([")) - sum(map(word.count, ")]"))
+        breaks = depth <= deepest and (following in ("+", "-", "*", "/", "**") or word[-1] == ",")
+        found += word + (" " if breaks else "\0")
+    return found[:-1]
 
 
 def _rounds(loops: Loops) -> int:
