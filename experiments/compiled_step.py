@@ -41,6 +41,7 @@ Array = npt.NDArray[Any]
 SEED = 1
 EPOCHS = 4
 ROUNDS = 31
+HIDDEN = 32
 
 # %% [markdown]
 # ## Two models
@@ -87,8 +88,8 @@ def mlp(data: Regression, seed: int) -> Model:
         W = Tensor(weights.normal(0.0, n**-0.5, (n, m)), requires_grad=True)
         return W, Tensor(np.zeros(m), requires_grad=True)
 
-    W1, b1 = layer(data.X.shape[1], 32)
-    W2, b2 = layer(32, 1)
+    W1, b1 = layer(data.X.shape[1], HIDDEN)
+    W2, b2 = layer(HIDDEN, 1)
 
     def loss(X: Any, y: Any) -> Any:
         z = X @ W1 + b1
@@ -119,19 +120,19 @@ MODELS = {whole_epochs.LINEAR: linear, whole_epochs.MLP: mlp}
 # leads through it.
 
 READING = {
-    whole_epochs.LINEAR: """\
+    whole_epochs.LINEAR: f"""\
 product, y_hat    ŷ = X w + b               a prediction for each example of the batch
 error             ŷ - y
 loss              L = Σ (ŷ - y)² / n        vdot multiplies and sums: here it sums the squares
-y_hat_bar         ∂L/∂ŷ = 2 (ŷ - y) / n     n is 10, and 2/n is 0.2
+y_hat_bar         ∂L/∂ŷ = 2 (ŷ - y) / n     n is {BATCH_SIZE}, and 2/n is {2 / BATCH_SIZE}
 b_bar             ∂L/∂b = Σ ∂L/∂ŷ           b is part of every prediction: derivatives add up
 w_bar             ∂L/∂w = Xᵀ ∂L/∂ŷ          so is w, multiplied by the example's features
 c                 η, β₁, ..., ε, λ          the numbers that are the same for every parameter
 w, w_v, w_s       w ← w - η v̂ / (√ŝ + ε)     Adam; w_v and w_s are its two means
 b, b_v, b_s       b ← b - η v̂ / (√ŝ + ε)
 """,
-    whole_epochs.MLP: """\
-product, z        z = X W₁ + b₁             32 numbers for each example
+    whole_epochs.MLP: f"""\
+product, z        z = X W₁ + b₁             {HIDDEN} numbers for each example
 h                 h = tanh z
 product_2, y_hat  ŷ = h W₂ + b₂             from here to W2_bar as above, with h for X
 error, loss       L = Σ (ŷ - y)² / n

@@ -32,7 +32,7 @@ from minigrad.memory import keep_freed_memory
 from minigrad.parallel import DataParallel
 from minigrad.recording import enable_grad, no_grad
 from minigrad.saving import load, save
-from minigrad.tracing import compile, source, trace
+from minigrad.tracing import compile, source, trace  # noqa: A004
 from minigrad.transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 
 __all__ = [

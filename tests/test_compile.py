@@ -16,8 +16,7 @@ from traced_models import MODELS
 
 import optim
 from datasets import minibatches
-from minigrad import Tensor, mse_loss
-from minigrad.tracing.compile import compile  # noqa: A004  as it is called
+from minigrad import Tensor, compile, mse_loss  # noqa: A004
 from minigrad.tracing.generated import imported, steps_folder
 
 # Ten examples in batches of 4: the last has 2.  Epochs of the same text share their machine code.
@@ -255,6 +254,31 @@ def test_the_source_reads_in_the_order_of_a_step(folder: Path) -> None:
     assert set(re.findall(r"(?m)^(?:from|import) (\w+)", text)) == {"math", "numpy", "numba"}
     assert max(map(len, text.splitlines())) <= 100
     assert repr(line.epoch) == "<compiled epoch of line with Adam, 4 examples a batch>"
+
+
+def test_the_source_runs_in_plain_python(folder: Path) -> None:
+    """As a debugger steps through it, without Numba: the text is made of what NumPy has."""
+    line = Line(folder)
+    line.epoch(X, Y)
+    text = line.epoch.source.replace("from numba import njit", "")
+
+    def njit(function: Any = None, **options: Any) -> Any:
+        return function or (lambda function: function)
+
+    namespace: dict[str, Any] = {"njit": njit}
+    exec(text, namespace)
+    fresh = Line(folder)
+    w, b, order = fresh.weight.data.copy(), fresh.bias.data.copy(), np.arange(8)
+    states, t, losses = [np.zeros(n) for n in (3, 3, 1, 1)], np.zeros(1), np.empty(2)
+    rates = np.full((1, 2), 0.1)
+    end = namespace["run"](
+        X, Y, order, w, b, *states, t, rates, (0.9, 0.999), 1e-8, 0.0, losses
+    )
+    assert end == -1
+    assert t == 2
+    np.testing.assert_allclose(fresh.epoch(X, Y, order=order), losses, rtol=EXACT)
+    np.testing.assert_allclose(w, fresh.weight.data, rtol=EXACT)
+    np.testing.assert_allclose(b, fresh.bias.data, rtol=EXACT)
 
 
 def test_a_file_is_written_once_and_an_edited_one_is_set_aside(tmp_path: Path) -> None:
@@ -534,8 +558,7 @@ def test_a_second_process_makes_no_machine_code(tmp_path: Path) -> None:
 import sys, time
 import numpy as np
 import optim
-from minigrad import Tensor, mse_loss
-from minigrad.tracing.compile import compile  # noqa: A004  as it is called
+from minigrad import Tensor, compile, mse_loss  # noqa: A004
 from numba.core import event
 
 X = np.random.default_rng(0).standard_normal((10, 3))

@@ -265,7 +265,8 @@ def _timed(
     variant: Variant, shape: tuple[int, ...], count: int, dtype: str, seed: int
 ) -> Timings:
     steps = candidates(variant, shape, count, dtype, seed)
-    rounds, turn = ROUNDS[shape[0]], {}
+    rounds = ROUNDS[shape[0]]
+    turn: dict[str, Any] = {}
     if variant is MUON:
         turn = {"seconds_per_turn": TURN_WITH_BLAS, "pause": PAUSE_AFTER_BLAS}
     with tqdm(total=rounds * len(steps), desc=str(variant), leave=False, disable=None) as bar:

@@ -44,9 +44,10 @@ class Candidate(NamedTuple):
     parameters : callable
         Returns what is trained, in the order of the layers.
     restart : callable
-        Sets parameters and optimizer to where they started; the batches go on.  A long training
-        would be timed as something else: a unit of relu that is never active has gradients of 0,
-        its first moments halve and halve, and after 50 epochs processors are slow with them.
+        Sets parameters and optimizer to where they started; the batches go on.  After 50 epochs
+        something else would be timed: where a unit of relu is never active its gradients are 0, and
+        its first moments, a tenth smaller at each step, become subnormal numbers, with which
+        processors are slow.  (JAX takes them for 0.)
     """
 
     epoch: Callable[[], object]

@@ -111,29 +111,40 @@ def clipping(
             lambda place, text: f"{clipped}({text}, {cast(nodes[place], limit)})",
         )  # fmt: skip
 
-    squares, unit, total, norm, scale = map(name, ("squares", "unit", "total", "norm", "scale"))
+    squares, total, norm, scale = map(name, ("squares", "total", "norm", "scale"))
     functions = OF_SQUARES.format(squares=squares)
-    sums = " + ".join(f"{squares}({g}, {unit})" for g in gradients.values())
-    lines = ["# clip", f"{unit} = 1.0", f"{total} = {sums}"]
-    if any(node.dtype == np.float64 for node in nodes.values()):
-        largest, unit_for = name("largest"), name("unit_for")
+    lines = ["# clip"]
+    if all(node.dtype == np.float32 for node in nodes.values()):  # squares fit into float64
+        lines += _sum(total, [f"{squares}({g}, 1.0)" for g in gradients.values()])
+        length, factor = norm, f"{limit} / {norm}"
+    else:
+        unit, largest, unit_for = map(name, ("unit", "largest", "unit_for"))
         functions += OUT_OF_RANGE.format(largest=largest, unit_for=unit_for)
         greatest = [f"{largest}({g})" for g in gradients.values()]
         most = greatest[0] if len(greatest) == 1 else f"max({', '.join(greatest)})"
+        add = _sum(total, [f"{squares}({g}, {unit})" for g in gradients.values()])
         lines += [
-            f"if not 2.0**-900 < {total} < 2.0**900:  # or squares would leave float64's range",
+            f"{unit} = 1.0",
+            *add,
+            f"if not 2.0**-900 < {total} < 2.0**900:  # squares may have left float64's range",
             f"    {unit} = {unit_for}({most})",
-            f"    {total} = {sums}",
+            *(f"    {line}" for line in add),
         ]
+        length, factor = f"{norm} / {unit}", f"{limit} / {norm} * {unit}"
     lines += [
         f"{norm} = math.sqrt({total})",
-        f"{scale} = 1.0",
-        f"if {norm} / {unit} > {limit} and {norm} < math.inf:",
-        f"    {scale} = {limit} / {norm} * {unit}",
+        f"{scale} = {factor} if {length} > {limit} and {norm} < math.inf else 1.0",
     ]
     return Clipping(
         functions, lines, lambda place, text: cast(nodes[place], f"{text} * {scale}")
     )
+
+
+def _sum(name: str, terms: list[str]) -> list[str]:
+    line = f"{name} = {' + '.join(terms)}"
+    if len(line) <= 84:
+        return [line]
+    return [f"{name} = {terms[0]}", *(f"{name} += {term}" for term in terms[1:])]
 
 
 def cast(node: Node, number: str) -> str:

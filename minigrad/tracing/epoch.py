@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import re
+import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -205,7 +206,7 @@ class _Epoch:
             lines.append(f"Parameters: {_shapes(self.trace.parameters)}.")
         if self.clip is not None:
             lines.append(f"Gradients are clipped by {self.clip.kind}, to {self.clip.limit!r}.")
-        return "\n".join(lines)
+        return "\n".join(textwrap.fill(line, 100, subsequent_indent="    ") for line in lines)
 
     def _numbers(self) -> list[dict[str, str]]:
         """For each part the names of its hyperparameters, but for the learning rate."""
@@ -308,18 +309,18 @@ class _Epoch:
             update = part.update
             rate = f"{self.rates}[{part.group}, {self.step}]"
             t = f"{self.t}[{k}]"
-            given = ", ".join([t, *(names.get(h, rate) for h in update.hyperparameters)])
+            given = [t, *(names.get(h, rate) for h in update.hyperparameters)]
             lines.append(f"{t} += 1.0")
             c = {}
             for dtype in sorted(self._dtypes(part), key=str, reverse=True):
                 c[dtype] = self.name("c")
                 function = update.coefficients + ("_float32" if dtype == np.float32 else "")
-                lines.append(f"{c[dtype]} = {function}({given})")
+                lines += _call(f"{c[dtype]} = {function}", given)
             for place in part.parameters:
                 node, g = self.trace.parameters[place], gradients[place]
                 i = self.index(place)
                 arrays = [f"{name}[{i}]" for name in (flat[place], *states[place])]
-                minus = f"-{g}" if re.fullmatch(r"\w+\[\w+\]|\w+\(.*\)", g) else f"-({g})"
+                minus = f"-{g}" if re.fullmatch(r"\w+\[\w+\]|[\w.]+\(.*\)", g) else f"-({g})"
                 taken = [arrays[0], minus if update.maximize else g, *arrays[1:]]
                 taken.append(f"*{c[node.dtype]}")
                 called = _call(f"{', '.join(arrays)} = {update.rule}", taken)
@@ -399,11 +400,13 @@ def _single(update: Update) -> str:
     )
     count = len(rule.args.args) - 2 - len(update.states)
     given = ", ".join(["t", *update.hyperparameters])
-    numbers = ", ".join(f"np.float32(c[{i}])" for i in range(count))
+    numbers = [f"np.float32(c[{i}])," for i in range(count)]
+    rows = [" " * 8 + " ".join(numbers[i : i + 4]) for i in range(0, count, 4)]
     return "\n".join(
         [
             f"def {update.coefficients}_float32({given}):",
+            '    """The same, rounded as eager steps do."""',
             f"    c = {update.coefficients}({given})",
-            f"    return {numbers}{',' * (count == 1)}",
+            "    return (", *rows, "    )",
         ]
-    )
+    )  # fmt: skip

@@ -58,7 +58,7 @@ def variable_names(
     names = {node: node.name for node in (*trace.inputs, *trace.parameters)}
     last_at: dict[Site, Node] = {}
     for node in trace.nodes:  # a call, such as net(X), assigns the last of its results
-        if node.site is not None and node in nodes:
+        if node.site is not None and (node in nodes or node.site[0] not in last_at):
             last_at[node.site[0]] = node
     taken = {*names.values(), *reserved, *RESERVED}
 
@@ -66,23 +66,24 @@ def variable_names(
         names[node] = unused(name, taken)
         taken.add(names[node])
 
+    def called(node: Node) -> str:
+        if node in names:
+            return names[node]
+        if node.of is not None:
+            return f"{called(node.of)}_bar"
+        if node.site is not None and last_at[node.site[0]] is node:
+            return node.site[1]
+        function = getattr(node.function, "__name__", "result")
+        return RESULTS.get(node.name, node.name) or RESULTS.get(node.function, function)
+
     if trace.loss.kind == "operation":
         give(trace.loss, "loss")
     for parameter, gradient in zip(trace.parameters, trace.gradients, strict=True):
         if gradient.kind == "operation" and gradient not in names:
             give(gradient, f"{parameter.name}_bar")
     for node in trace.nodes:
-        if node in names or node not in nodes:
-            continue
-        assigned = node.site is not None and last_at[node.site[0]] is node
-        if node.of is not None and node.of in names:
-            give(node, f"{names[node.of]}_bar")
-        elif assigned and node.site is not None:
-            give(node, node.site[1])
-        else:
-            called = getattr(node.function, "__name__", "result")
-            name = RESULTS.get(node.name, node.name) or RESULTS.get(node.function, called)
-            give(node, name)
+        if node in nodes and node not in names:
+            give(node, called(node))
     return names
 
 

@@ -70,7 +70,8 @@ def simplified(trace: Trace) -> Trace:
             same = known.setdefault(_key(new), new)
         if same is not new and same.kind == "operation":
             same.name, same.site = same.name or new.name, same.site or new.site
-            same.of = same.of or new.of
+            if same.section == "backward":
+                same.of = same.of or new.of
         becomes[old] = same
     loss, gradients = current(trace.loss), tuple(map(current, trace.gradients))
     needed, nodes = {loss, *gradients}, []

@@ -343,7 +343,13 @@ class _Watcher:
         self.recorder.row += 1
         x = z.parents[i]
         if isinstance(x_bar, Symbol) and isinstance(x._data, Symbol):
-            x_bar.node.of = x_bar.node.of or x._data.node  # one array may go to several
+            self.belongs(x_bar.node, x._data.node)
+
+    @staticmethod
+    def belongs(g: Node, x: Node) -> None:
+        """Note what g is the gradient of: the first, where one array goes to several."""
+        if g.section == "backward" and g.of is None:
+            g.of = x
 
     def step(self, optimizer: Any) -> None:
         """Stand in for an optimizer's step."""
@@ -362,7 +368,7 @@ class _Watcher:
             x.node: g.node for x, g in values if isinstance(x, Symbol) and isinstance(g, Symbol)
         }
         for x, g in whole.items():
-            g.of = g.of or x
+            self.belongs(g, x)
         for node in self.recorder.nodes:
             if node.of is not None and whole.get(node.of, node) is not node:
                 node.of, node.name = None, node.name or "summand"
