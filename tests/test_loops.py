@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from expressions import expressions
+from hypothesis import assume, given, settings
 
 from minigrad import Tensor
 from minigrad.functional import (
@@ -57,27 +59,29 @@ def run(loss: Any, arrays: list[Any], njit: Any = None, blas: bool = False) -> A
     return found, gradients, traced
 
 
-def check(loss: Any, arrays: list[Any], dtype: Any, njit: Any = None, blas: bool = False) -> None:
+def check(
+    loss: Any, arrays: list[Any], dtype: Any, njit: Any = None, blas: bool = False, least: float = 0
+) -> None:
     found, gradients, traced = run(loss, arrays, njit, blas)
     with np.errstate(all="ignore"):
         eager = loss(*arrays)
         for tensor in traced.tensors:
             tensor.grad = None
         eager.backward()
-    assert_close(np.asarray(found), eager.data.reshape(()), dtype)
+    assert_close(np.asarray(found), eager.data.reshape(()), dtype, least)
     for tensor, gradient in zip(traced.tensors, gradients, strict=True):
         assert gradient.shape == tensor.shape
         assert gradient.dtype == tensor.dtype
         assert gradient.flags.c_contiguous
-        assert_close(gradient, tensor.grad, dtype)
+        assert_close(gradient, tensor.grad, dtype, least)
 
 
-def assert_close(found: Any, wanted: Any, dtype: Any) -> None:
-    """Compare relative to the largest element: sums are in another order."""
+def assert_close(found: Any, wanted: Any, dtype: Any, least: float) -> None:
+    """Compare relative to the largest element, as sums are in another order; or to `least`."""
     wanted = np.asarray(wanted)
     finite = np.abs(wanted[np.isfinite(wanted)])
-    scale = finite.max() if finite.size else 0
-    np.testing.assert_allclose(found, wanted, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype] * scale)
+    error = TOLERANCE[dtype] * max(finite.max() if finite.size else 0, least)
+    np.testing.assert_allclose(found, wanted, rtol=TOLERANCE[dtype], atol=error)
 
 
 @dataclass
@@ -425,3 +429,18 @@ def test_names_of_parameters_do_not_meet_those_of_the_loops() -> None:
     exp = Tensor(1.0, requires_grad=True)
     with pytest.raises(Unsupported, match="variable exp has the name of a function"):
         loops(trace(lambda X: (X * exp).sum(), np.ones(2)))
+
+
+@given(expressions())
+@settings(max_examples=40, deadline=None)
+def test_random_expressions_give_the_eager_gradients(expression: Any) -> None:
+    leaves = [Tensor(x, requires_grad=True) for x in expression.leaves]
+
+    def loss(scale: Any) -> Any:
+        return sum(np.sum(z * z * scale) for z in expression(*leaves))
+
+    try:
+        loops(trace(loss, np.array([0.5])))
+    except Unsupported:
+        assume(False)
+    check(loss, [np.array([0.5])], np.float64, least=100)  # which cancellation may leave less of

@@ -19,8 +19,8 @@ from minigrad.tracing.functions_of_numbers import OF_ANY_TYPE, SIZED, literal, s
 from minigrad.tracing.node import EAGER, Node, Unsupported
 
 __all__ = [
-    "BUILT", "EXTREMA", "PRODUCTS", "REDUCTIONS", "Elements", "Index", "data_parts", "index_arrays",
-    "is_view", "mapped", "parts_of", "unsupported",
+    "BUILT", "EXTREMA", "PRODUCTS", "REDUCTIONS", "Elements", "Index", "base_of", "data_parts",
+    "index_arrays", "is_view", "mapped", "parts_of", "unsupported",
 ]  # fmt: skip
 
 Index = tuple[str, ...]
@@ -111,6 +111,8 @@ class Elements:
         The arrays that are in memory; those without axes are plain numbers.
     boxed : set of Node
         Those without axes that are arrays all the same.
+    from_zero : set of Node
+        Arrays of indices that are known not to be negative.
 
     Attributes
     ----------
@@ -122,8 +124,8 @@ class Elements:
         Those with which the texts so far read from memory.
     """
 
-    def __init__(self, names: Mapping[Node, str], boxed: set[Node]) -> None:
-        self.names, self.boxed = names, boxed
+    def __init__(self, names: Mapping[Node, str], boxed: set[Node], from_zero: set[Node]) -> None:
+        self.names, self.boxed, self.from_zero = names, boxed, from_zero
         self.constants: dict[str, str] = {}
         self.functions: set[tuple[str, str]] = set()
         self.indices: list[Index] = []
@@ -289,8 +291,16 @@ class Elements:
             return found
         if x.function is np.take_along_axis:
             axis, indices = x.options["axis"], x.arguments[1]
-            return (*index[:axis], self.at(indices, index), *index[axis + 1 :])
+            return (*index[:axis], self.place(indices, index, base.shape[axis]), *index[axis + 1 :])
         return self.indexed(x, base.shape, list(index))
+
+    def place(self, x: Node, index: Index, n: int) -> str:
+        """Return an element of an array of indices, which may count from the end of an axis."""
+        if x.kind == "constant":
+            return self.at(as_node(x.value % n), self.aligned(x, index))
+        if base_of(x) in self.from_zero:
+            return self.at(x, self.aligned(x, index))
+        return f"{self.at(x, self.aligned(x, index), binding=ATOM)} % {n}"
 
     def indexed(self, x: Node, shape_below: tuple[int, ...], index: list[str]) -> Index:
         """Return where an indexing finds, in an array of that shape, what it has at `index`."""
@@ -316,8 +326,7 @@ class Elements:
             elif isinstance(part, int | np.integer):
                 found.append(str(int(part) % n))
             else:
-                node = as_node(part)
-                found.append(self.at(node, self.aligned(node, together)))
+                found.append(self.place(as_node(part), together, n))
         return tuple(found)
 
 
@@ -333,8 +342,6 @@ def unsupported(x: Node) -> Unsupported:
 
 def expanded(parts: tuple[Any, ...], ndim: int) -> tuple[Any, ...]:
     """Return an index with a slice for each axis that it leaves out."""
-    if any(isinstance(p, Node | np.ndarray) and p.dtype.kind == "b" for p in parts):
-        raise Unsupported(f"an index of booleans {NOT_COMPILED}")
     missing = (slice(None),) * (ndim - sum(p is not None and p is not ... for p in parts))
     if not any(p is ... for p in parts):
         return (*parts, *missing)
@@ -348,9 +355,25 @@ def as_node(part: Any) -> Node:
 
 
 def parts_of(node: Node) -> tuple[Any, ...]:
-    """Return what an index consists of."""
+    """Return what an index consists of: numbers, slices, None, Ellipsis and arrays of numbers."""
     index = node.options["index"]
-    return index if isinstance(index, tuple) else (index,)
+    parts: list[Any] = []
+    for part in index if isinstance(index, tuple) else (index,):
+        array = np.asarray(part) if isinstance(part, list | np.ndarray) else None
+        if array is not None and array.dtype == np.bool_:
+            parts.extend(array.nonzero())
+        else:
+            parts.append(part if array is None else array)
+    if any(isinstance(part, Node) and part.dtype.kind == "b" for part in parts):
+        raise Unsupported(f"an index of booleans {NOT_COMPILED}")
+    return tuple(parts)
+
+
+def base_of(x: Node) -> Node:
+    """Return the array whose elements, all of them, a view has."""
+    while is_view(x) and math.prod(x.arguments[0].shape) == math.prod(x.shape):
+        x = x.arguments[0]
+    return x
 
 
 def index_arrays(node: Node, kept: Container[Node]) -> list[tuple[Node, int]]:

@@ -22,11 +22,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from minigrad import linear_maps
-from minigrad.tracing.elements import BUILT, PRODUCTS, REDUCTIONS, is_view, mapped, parts_of
+from minigrad.tracing.elements import (
+    BUILT,
+    PRODUCTS,
+    REDUCTIONS,
+    base_of,
+    is_view,
+    mapped,
+    parts_of,
+)
 from minigrad.tracing.node import Node
 from minigrad.tracing.trace import Trace
 
-__all__ = ["UNROLLED", "Kept", "base_of", "by_blas", "kept", "with_own_gradients"]
+__all__ = ["UNROLLED", "Kept", "by_blas", "kept", "with_own_gradients"]
 
 BLAS_FROM = 1 << 12
 """Number of terms, in all sums of a matrix product, from which BLAS is faster than loops."""
@@ -193,10 +201,3 @@ def _goes_on_to(
 
 def _long(shape: tuple[int, ...]) -> list[int]:
     return [n for n in shape if n != 1]
-
-
-def base_of(x: Node) -> Node:
-    """Return the array whose elements, all of them, a view has."""
-    while is_view(x) and math.prod(x.arguments[0].shape) == math.prod(x.shape):
-        x = x.arguments[0]
-    return x

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.tracing.elements import Elements, index_arrays, unsupported
+from minigrad.tracing.elements import BUILT, Elements, base_of, index_arrays, unsupported
 from minigrad.tracing.functions_of_numbers import OF_ANY_TYPE, SIZED, function_texts
-from minigrad.tracing.kept import Kept, base_of, by_blas, kept, with_own_gradients
+from minigrad.tracing.kept import Kept, by_blas, kept, with_own_gradients
 from minigrad.tracing.names import unused, variable_names
 from minigrad.tracing.nests import INDENT, Nests
 from minigrad.tracing.node import Node, Unsupported
@@ -131,7 +131,8 @@ class _Writer:
         sums = [self.unused(name) for name in ("s", "n", "block")]
         self.names = self.given_names()
         boxed = {x for x in (*leaves, *trace.gradients) if not x.shape}
-        self.elements = Elements(self.names, boxed)
+        boxed |= {x for x in trace.nodes if x.function in BUILT and not x.shape}
+        self.elements = Elements(self.names, boxed, {base_of(check.node) for check in trace.checks})
         self.nests = Nests(self.elements, letters, *sums)
         self.formulas = Formulas(trace, self.names, self.elements.constant_name)
         self.buffers: list[str] = []
