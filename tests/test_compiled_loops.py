@@ -60,8 +60,15 @@ def gradient(rng: np.random.Generator, size: int, dtype: Any) -> Any:
 
 
 @pytest.mark.usefixtures("parallel_from_1000")
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("size", [7, 5_003], ids=["serial", "parallel"])
+@pytest.mark.parametrize(
+    ("size", "dtype"),
+    [
+        pytest.param(7, np.float32, id="serial-float32"),
+        pytest.param(7, np.float64, id="serial-float64"),
+        pytest.param(5_003, np.float32, id="parallel-float32", marks=pytest.mark.slow),
+        pytest.param(5_003, np.float64, id="parallel-float64"),
+    ],
+)
 @pytest.mark.parametrize(("name", "rule", "options"), CASES)
 def test_the_compiled_loop_equals_its_rule_in_plain_numpy_bit_for_bit_over_300_steps(
     name: str, rule: str, options: dict[str, Any], size: int, dtype: Any

@@ -97,6 +97,7 @@ def test_the_rate_is_chosen_on_validation_images_and_judged_on_others() -> None:
     assert tuned.test.tolist() == [0.4, 0.6]
 
 
+@pytest.mark.slow
 def test_the_reduced_size_comes_to_the_verdicts(reduced: Measurement) -> None:
     assert verdicts(reduced) == ["holds", "holds"]
     for tuned in reduced.images.values():
@@ -107,6 +108,7 @@ def test_the_reduced_size_comes_to_the_verdicts(reduced: Measurement) -> None:
 # The verdicts
 
 
+@pytest.mark.slow
 def test_without_a_difference_on_images_the_claim_fails(reduced: Measurement) -> None:
     same = with_test_errors(reduced, SGD=0.2, Momentum=0.2, Adam=0.2)
     assert verdicts(same) == ["holds", "fails"]
@@ -114,10 +116,12 @@ def test_without_a_difference_on_images_the_claim_fails(reduced: Measurement) ->
     assert verdicts(better) == ["holds", "fails"]
 
 
+@pytest.mark.slow
 def test_a_gap_to_one_of_sgd_and_momentum_is_in_part(reduced: Measurement) -> None:
     assert verdicts(with_test_errors(reduced, SGD=0.2, Momentum=0.3, Adam=0.25))[1] == "in part"
 
 
+@pytest.mark.slow
 def test_the_spread_over_seeds_decides_whether_there_is_a_gap(reduced: Measurement) -> None:
     m = with_test_errors(reduced, SGD=0.2, Momentum=0.2, Adam=0.22)
     assert verdicts(m)[1] == "holds"
@@ -126,6 +130,7 @@ def test_the_spread_over_seeds_decides_whether_there_is_a_gap(reduced: Measureme
     assert verdicts(replace(m, images=m.images | {"Adam": noisy}))[1] == "fails"
 
 
+@pytest.mark.slow
 def test_the_remark_says_whether_momentum_has_a_gap(reduced: Measurement) -> None:
     def remark(**errors: float) -> str:
         return script.judge(with_test_errors(reduced, **errors))[1].remark
@@ -135,6 +140,7 @@ def test_the_remark_says_whether_momentum_has_a_gap(reduced: Measurement) -> Non
     assert "Momentum, which is not adaptive, has no gap" in remark(SGD=0.2, Momentum=0.19)
 
 
+@pytest.mark.slow
 def test_the_remark_names_the_rate_at_which_sgd_is_still_fitting(reduced: Measurement) -> None:
     sgd, adam = reduced.images["SGD"], reduced.images["Adam"]
     remark = script.judge(reduced)[1].remark
@@ -149,6 +155,7 @@ def test_the_remark_names_the_rate_at_which_sgd_is_still_fitting(reduced: Measur
     assert "still fitting" not in script.judge(same)[1].remark
 
 
+@pytest.mark.slow
 def test_the_construction_can_fail(reduced: Measurement) -> None:
     def construction(**changes: dict[str, float]) -> Measurement:
         results = {n: {**r, **changes.get(n, {})} for n, r in reduced.construction.items()}
@@ -163,6 +170,7 @@ def test_the_construction_can_fail(reduced: Measurement) -> None:
 # What is shown
 
 
+@pytest.mark.slow
 def test_the_table_has_every_optimizer_and_the_expected_numbers(reduced: Measurement) -> None:
     text = script.table(reduced)
     assert max(map(len, text.splitlines())) <= 100
@@ -171,6 +179,7 @@ def test_the_table_has_every_optimizer_and_the_expected_numbers(reduced: Measure
         assert f"\n{label}" in text
 
 
+@pytest.mark.slow
 def test_the_figure_is_labelled_and_its_title_made_of_the_numbers(reduced: Measurement) -> None:
     figure = script.draw(reduced)
     for ax in figure.axes:

@@ -113,6 +113,7 @@ def test_same_seed_same_numbers_and_more_seeds_change_none() -> None:
 # What they come to
 
 
+@pytest.mark.slow
 def test_second_moments_tend_to_the_mean_and_to_the_weighted_median(reduced: HeavyTails) -> None:
     measured = {(x.noise, x.optimizer): x for x in reduced.moments}
     for (noise, optimizer), x in measured.items():
@@ -131,6 +132,7 @@ def test_yogis_limits_are_medians_weighted_by_the_square() -> None:
         np.testing.assert_allclose(median, limit, rtol=3e-3)
 
 
+@pytest.mark.slow
 def test_reduced_run_shows_wins_and_losses(reduced: HeavyTails) -> None:
     assert reduced.winner(CAUCHY) == "Adam"
     assert {reduced.winner(p) for p in (FREQUENT, ONE_SIDED, SPARSE)} == {"Yogi"}
@@ -180,6 +182,7 @@ def test_a_tie_is_not_firm() -> None:
     assert script.survivors(m).startswith("No win")
 
 
+@pytest.mark.slow
 def test_the_remark_on_spikes_follows_the_measurement(reduced: HeavyTails) -> None:
     wins, loses = (made({"yogi": error}, {}, SAME) for error in (0.1, 10.0))
     assert "p = 0.001) cost Adam more;" in script.judge(wins)[1].remark
@@ -188,6 +191,7 @@ def test_the_remark_on_spikes_follows_the_measurement(reduced: HeavyTails) -> No
     assert "Yogi is not far ahead" in script.judge(loses)[1].remark
 
 
+@pytest.mark.slow
 def test_no_best_rate_of_a_rule_that_normalizes_lies_at_an_end(reduced: HeavyTails) -> None:
     ends = {key for key, tuned in reduced.tunings.items() if tuned.at_edge}
     # Under infinite variance, plain SGD does best by not moving, so its grid has no best rate.
@@ -260,6 +264,7 @@ def test_a_comparison_at_one_rate_can_turn_the_order() -> None:
 # What is shown
 
 
+@pytest.mark.slow
 def test_the_table_has_every_optimizer_on_every_problem(reduced: HeavyTails) -> None:
     table = script.table(reduced)
     lines = table.splitlines()
@@ -273,6 +278,7 @@ def test_the_table_has_every_optimizer_on_every_problem(reduced: HeavyTails) -> 
     assert all(len(row) < 100 for row in verdict_lines(script.judge(reduced)))
 
 
+@pytest.mark.slow
 def test_the_figure_shows_the_valleys_and_states_who_wins(reduced: HeavyTails) -> None:
     figure = script.draw(reduced)
     figure.canvas.draw()

@@ -148,6 +148,26 @@ def test_a_trace_changes_no_parameter_gradient_or_optimizer() -> None:
     assert np.array_equal(w.data, [1.0 - 0.1 * 3.0, 2.0 - 0.1 * 4.0])
 
 
+def test_names_are_found_in_what_the_step_calls() -> None:
+    slope = Tensor(2.0, requires_grad=True)
+    sgd = optim.SGD([slope], lr=0.1)
+
+    def loss(X: Any) -> Any:
+        return (X * slope).sum()
+
+    class Training:
+        def step(self, X: Any) -> None:
+            self.of(X).backward()
+            sgd.step()
+
+        def of(self, X: Any) -> Any:
+            return loss(X)
+
+    traced = trace(Training().step, np.ones(3))
+    assert [p.name for p in traced.parameters] == ["slope"]
+    assert traced.optimizer is sgd
+
+
 # What cannot be traced is refused, by name and line.
 
 w = Tensor(np.array([1.0, -2.0]), requires_grad=True)

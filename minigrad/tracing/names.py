@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import keyword
 import re
@@ -12,6 +13,7 @@ import numpy as np
 
 from minigrad.nn.module import Module
 from minigrad.tensor import Tensor
+from minigrad.tracing.frames import is_library
 from minigrad.tracing.node import Node, Site
 
 if TYPE_CHECKING:
@@ -117,19 +119,58 @@ def parameter_names(
 
 
 def variables_of(function: Any) -> list[tuple[str, Any]]:
-    """Names and values that a function finds outside of itself: the nearest first."""
-    function = inspect.unwrap(function)
-    owner = getattr(function, "__self__", None)
+    """Names and values that a function finds outside of itself, and then those it calls do.
+
+    Examples
+    --------
+    >>> rate = 0.5
+    >>> halved = lambda x: rate * x
+    >>> dict(variables_of(lambda x: halved(x)))["rate"]
+    0.5
+    """
     found: list[tuple[str, Any]] = []
+    waiting, seen = [function], set[int]()
+    while waiting:
+        called = waiting.pop(0)
+        same = id(getattr(called, "__func__", called))  # a bound method is a new object each time
+        if same in seen:
+            continue
+        seen.add(same)
+        inside = _variables(called)
+        found += inside
+        waiting += [value for _, value in inside if _is_traced_code(value)]
+    return found
+
+
+def _variables(function: Any) -> list[tuple[str, Any]]:
     if isinstance(function, Module):
         return [("net", function)]
+    if isinstance(function, functools.partial):
+        given = [(f"x{i}", value) for i, value in enumerate(function.args, start=1)]
+        return [*given, *function.keywords.items(), ("function", function.func)]
+    function = inspect.unwrap(function)
+    owner = getattr(function, "__self__", None)
     code = getattr(function, "__func__", function)
+    if not inspect.isfunction(code):  # an object that can be called
+        owner, code = function, type(function).__call__
+    found: list[tuple[str, Any]] = []
     if inspect.isfunction(code):
         variables = inspect.getclosurevars(code)
         found = [*variables.nonlocals.items(), *variables.globals.items()]
-    if owner is not None:
-        found += [("self", owner)] if isinstance(owner, Module) else list(vars(owner).items())
+    if isinstance(owner, Module):
+        found.append(("self", owner))
+    elif owner is not None:
+        found += getattr(owner, "__dict__", {}).items()
+        methods = (getattr(type(owner), name, None) for name in code.__code__.co_names)
+        found += [(m.__name__, m.__get__(owner)) for m in methods if inspect.isfunction(m)]
     return found
+
+
+def _is_traced_code(value: Any) -> bool:
+    """Whether a value is a function whose variables may be parameters: none of ours or NumPy's."""
+    function = value.func if isinstance(value, functools.partial) else value
+    function = getattr(function, "__func__", function)
+    return inspect.isfunction(function) and not is_library(function.__code__.co_filename)
 
 
 def _tensors_in(name: str, value: Any) -> Iterator[tuple[str, Tensor]]:
