@@ -19,8 +19,8 @@ from minigrad.tracing.functions_of_numbers import OF_ANY_TYPE, SIZED, literal, s
 from minigrad.tracing.node import EAGER, Node, Unsupported
 
 __all__ = [
-    "BUILT", "EXTREMA", "PRODUCTS", "REDUCTIONS", "Elements", "Index", "data_parts", "index_arrays",
-    "is_view", "mapped", "parts_of", "unsupported",
+    "BUILT", "EXTREMA", "PRODUCTS", "REDUCTIONS", "Elements", "Index", "base_of", "data_parts",
+    "index_arrays", "is_view", "mapped", "parts_of", "unsupported",
 ]  # fmt: skip
 
 Index = tuple[str, ...]
@@ -52,7 +52,7 @@ OTHERS = {
     np.rad2deg, np.isfinite, np.isnan, np.isinf, np.cbrt, np.logical_xor, np.fmax, np.fmin,
 }  # fmt: skip
 
-PRODUCTS = (np.dot, np.matmul, np.vdot)
+PRODUCTS = (np.dot, np.matmul, np.vdot, np.einsum)
 EXTREMA = {np.max: "maximum", np.min: "minimum"}
 REDUCTIONS = (np.sum, np.mean, *EXTREMA)
 BUILT = (np.concatenate, linear_maps.scatter)
@@ -90,7 +90,11 @@ def mapped(index: Index, shape: tuple[int, ...], to: tuple[int, ...]) -> Index |
         text, size = "", 1
         while size < n and long:
             i, count = long.pop(0)
-            text = f"{_bracketed(text)} * {count} + {i}" if text else i
+            text = (
+                _line(i, int(text) * count, 1)
+                if text.isdigit()
+                else (f"{_bracketed(text)} * {count} + {i}" if text else i)
+            )
             size *= count
         if size != n:
             return None
@@ -107,18 +111,22 @@ class Elements:
         The arrays that are in memory; those without axes are plain numbers.
     boxed : set of Node
         Those without axes that are arrays all the same.
+    from_zero : set of Node
+        Arrays of indices that are known not to be negative.
 
     Attributes
     ----------
+    constants : dict of str to str
+        Text of the arrays that the texts so far read, and their names.
     functions : set of (str, dtype)
         What the texts so far call.
     indices : list
         Those with which the texts so far read from memory.
     """
 
-    def __init__(self, names: Mapping[Node, str], boxed: set[Node]) -> None:
-        self.names, self.boxed = names, boxed
-        self.constants: dict[Node, str] = {}
+    def __init__(self, names: Mapping[Node, str], boxed: set[Node], from_zero: set[Node]) -> None:
+        self.names, self.boxed, self.from_zero = names, boxed, from_zero
+        self.constants: dict[str, str] = {}
         self.functions: set[tuple[str, str]] = set()
         self.indices: list[Index] = []
         self._given: tuple[Node, str, int] | None = None
@@ -177,14 +185,17 @@ class Elements:
         long = [i for i, n in enumerate(x.shape) if n != 1]
         if len(long) == 1 and x.dtype.kind == "i" and np.all(values.flat == np.arange(values.size)):
             return index[long[0]], ATOM if index[long[0]].isidentifier() else PLUS
-        if x not in self.constants:
-            if x.value.size > WIDEST:
-                raise Unsupported(
-                    f"a constant array of shape {x.shape} is too large to be written out; make it "
-                    f"an input of the loss, or {EAGER}"
-                )
-            self.constants[x] = f"constant_{len(self.constants) + 1}"
-        return f"{self.constants[x]}[{', '.join(index)}]", ATOM
+        return f"{self.constant_name(x)}[{', '.join(index)}]", ATOM
+
+    def constant_name(self, x: Node) -> str:
+        """Return the variable of a constant array, which is written out before the functions."""
+        if x.value.size > WIDEST:
+            raise Unsupported(
+                f"a constant array of shape {x.shape} is too large to be written out; make it an "
+                f"input of the loss, or {EAGER}"
+            )
+        text = f"np.array({x.value.tolist()!r}, np.{x.dtype.name})"
+        return self.constants.setdefault(text, f"CONSTANT_{len(self.constants) + 1}")
 
     def _call(self, x: Node, index: Index) -> tuple[str, int]:
         function, arguments = x.function, x.arguments
@@ -280,8 +291,16 @@ class Elements:
             return found
         if x.function is np.take_along_axis:
             axis, indices = x.options["axis"], x.arguments[1]
-            return (*index[:axis], self.at(indices, index), *index[axis + 1 :])
+            return (*index[:axis], self.place(indices, index, base.shape[axis]), *index[axis + 1 :])
         return self.indexed(x, base.shape, list(index))
+
+    def place(self, x: Node, index: Index, n: int) -> str:
+        """Return an element of an array of indices, which may count from the end of an axis."""
+        if x.kind == "constant":
+            return self.at(as_node(x.value % n), self.aligned(x, index))
+        if base_of(x) in self.from_zero:
+            return self.at(x, self.aligned(x, index))
+        return f"{self.at(x, self.aligned(x, index), binding=ATOM)} % {n}"
 
     def indexed(self, x: Node, shape_below: tuple[int, ...], index: list[str]) -> Index:
         """Return where an indexing finds, in an array of that shape, what it has at `index`."""
@@ -307,8 +326,7 @@ class Elements:
             elif isinstance(part, int | np.integer):
                 found.append(str(int(part) % n))
             else:
-                node = as_node(part)
-                found.append(self.at(node, self.aligned(node, together)))
+                found.append(self.place(as_node(part), together, n))
         return tuple(found)
 
 
@@ -317,14 +335,13 @@ NOT_COMPILED = f"cannot be compiled to loops; read the step as NumPy, source(tra
 
 def unsupported(x: Node) -> Unsupported:
     """Return the exception for an operation that has no text."""
-    name = getattr(x.function, "__name__", str(x.function))
-    return Unsupported(f"np.{name} on {x.dtype} of shape {x.shape} {NOT_COMPILED}")
+    module = getattr(x.function, "__module__", None) or "numpy"
+    name = f"{module.replace('numpy', 'np', 1)}.{getattr(x.function, '__name__', x.function)}"
+    return Unsupported(f"{name} on {x.dtype} of shape {x.shape} {NOT_COMPILED}")
 
 
 def expanded(parts: tuple[Any, ...], ndim: int) -> tuple[Any, ...]:
     """Return an index with a slice for each axis that it leaves out."""
-    if any(np.ndarray is type(p) and p.dtype == bool for p in parts):
-        raise Unsupported(f"an index of booleans {NOT_COMPILED}")
     missing = (slice(None),) * (ndim - sum(p is not None and p is not ... for p in parts))
     if not any(p is ... for p in parts):
         return (*parts, *missing)
@@ -338,9 +355,25 @@ def as_node(part: Any) -> Node:
 
 
 def parts_of(node: Node) -> tuple[Any, ...]:
-    """Return what an index consists of."""
+    """Return what an index consists of: numbers, slices, None, Ellipsis and arrays of numbers."""
     index = node.options["index"]
-    return index if isinstance(index, tuple) else (index,)
+    parts: list[Any] = []
+    for part in index if isinstance(index, tuple) else (index,):
+        array = np.asarray(part) if isinstance(part, list | np.ndarray) else None
+        if array is not None and array.dtype == np.bool_:
+            parts.extend(array.nonzero())
+        else:
+            parts.append(part if array is None else array)
+    if any(isinstance(part, Node) and part.dtype.kind == "b" for part in parts):
+        raise Unsupported(f"an index of booleans {NOT_COMPILED}")
+    return tuple(parts)
+
+
+def base_of(x: Node) -> Node:
+    """Return the array whose elements, all of them, a view has."""
+    while is_view(x) and math.prod(x.arguments[0].shape) == math.prod(x.shape):
+        x = x.arguments[0]
+    return x
 
 
 def index_arrays(node: Node, kept: Container[Node]) -> list[tuple[Node, int]]:

@@ -16,17 +16,25 @@ from __future__ import annotations
 import dataclasses
 import math
 import operator
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from minigrad import linear_maps
-from minigrad.tracing.elements import BUILT, PRODUCTS, REDUCTIONS, is_view, mapped, parts_of
+from minigrad.tracing.elements import (
+    BUILT,
+    PRODUCTS,
+    REDUCTIONS,
+    base_of,
+    is_view,
+    mapped,
+    parts_of,
+)
 from minigrad.tracing.node import Node
 from minigrad.tracing.trace import Trace
 
-__all__ = ["UNROLLED", "Kept", "base_of", "by_blas", "kept", "with_own_gradients"]
+__all__ = ["UNROLLED", "Kept", "by_blas", "kept", "with_own_gradients"]
 
 BLAS_FROM = 1 << 12
 """Number of terms, in all sums of a matrix product, from which BLAS is faster than loops."""
@@ -88,63 +96,68 @@ def by_blas(node: Node, blas: bool) -> bool:
 
 def kept(trace: Trace, blas: bool) -> Kept:
     """Choose what is kept in memory."""
-    consumers: dict[Node, list[Node]] = {node: [] for node in trace.nodes}
-    reads: dict[Node, int] = dict.fromkeys(trace.nodes, 0)
     wanted: set[Node] = {trace.loss, *trace.gradients}
     core: dict[Node, Node] = {}
     aliases: set[Node] = set()
-    for node in reversed(trace.nodes):
-        passes_on = is_view(node)
-        if node.function is np.reshape:
-            base = node.arguments[0]
-            if mapped(("",) * node.ndim, node.shape, base.shape) is None:
-                aliases.add(node)
-                wanted.discard(node)
-        if passes_on and node not in wanted and node not in aliases:
-            pass
-        elif node in wanted or node in aliases or node.function in BUILT:
-            passes_on = False
+    read_by: dict[Node, list[Node]] = {node: [] for node in trace.nodes}
+    reads: dict[Node, int] = dict.fromkeys(trace.nodes, 0)
+    for node in reversed(trace.nodes):  # all that reads a node has been seen before it
+        passes_on = False
+        if _is_alias(node):
+            aliases.add(node)
+            wanted.discard(node)
+        elif node in wanted or node.function in BUILT or by_blas(node, blas):
+            wanted.add(node)
+        elif is_view(node):
+            passes_on = True
         elif node.function in (*PRODUCTS, *REDUCTIONS):
-            root = (
-                None
-                if by_blas(node, blas) or reads[node] > 1
-                else _goes_on_to(node, consumers, wanted)
-            )
-            if root is None or root in core:
+            last = _goes_on_to(node, read_by, wanted) if reads[node] == 1 else None
+            if last is None or last in core:
                 wanted.add(node)
             else:
-                core[root] = node
+                core[last] = node
         elif reads[node] > 1:
             wanted.add(node)
-        if node.function in BUILT:
-            wanted.add(node)
-        if node.function in (operator.getitem, np.take_along_axis, linear_maps.scatter):
-            places = node.arguments[1:] or parts_of(node)
-            wanted.update(base_of(x) for x in places if isinstance(x, Node))
+        wanted.update(x for x in _needs(node, blas) if x.kind == "operation")
         for x in node.operands:
-            if x.kind != "operation":
-                continue
-            consumers[x].append(node)
-            reads[x] += reads[node] if passes_on else 1
-            spread = math.prod(node.shape) > math.prod(x.shape)
-            if node in aliases or (node.function in PRODUCTS and node.function is not np.vdot):
-                wanted_below(x, wanted, alias=node in aliases)
-            elif spread and node.function not in REDUCTIONS:
-                wanted_below(x, wanted)
-        if by_blas(node, blas):
-            wanted.update(x for x in map(_untransposed, node.arguments) if x.kind == "operation")
-        elif node.function in PRODUCTS and _reads_across(node):
-            wanted.add(node.arguments[1])
+            if x.kind == "operation":
+                read_by[x].append(node)
+                reads[x] += reads[node] if passes_on else 1
     nodes = tuple(node for node in trace.nodes if node in wanted)
     return Kept(nodes, core, tuple(node for node in trace.nodes if node in aliases))
 
 
-def wanted_below(x: Node, wanted: set[Node], alias: bool = False) -> None:
-    """Keep an array; of a view, what it is a view of."""
-    while is_view(x) and not alias:
+def _is_alias(node: Node) -> bool:
+    """Whether a reshape takes an array of its own shape, since its index would take a division."""
+    if node.function is not np.reshape:
+        return False
+    return mapped(("",) * node.ndim, node.shape, node.arguments[0].shape) is None
+
+
+def _needs(node: Node, blas: bool) -> Iterator[Node]:
+    """Yield the arrays that an operation can only read from memory."""
+    x = node.arguments[0]
+    if _is_alias(node):
+        yield x
+    elif by_blas(node, blas):
+        yield from map(_untransposed, node.arguments)
+    elif node.function in PRODUCTS and node.function is not np.vdot:
+        yield from map(_viewed, node.operands)
+        if _reads_across(node):
+            yield node.arguments[1]
+    elif node.function not in (*REDUCTIONS, np.vdot):
+        size = math.prod(node.shape)
+        yield from (_viewed(x) for x in node.operands if math.prod(x.shape) < size)
+    if node.function in (operator.getitem, np.take_along_axis, linear_maps.scatter):
+        places = node.arguments[1:] or parts_of(node)
+        yield from (base_of(place) for place in places if isinstance(place, Node))
+
+
+def _viewed(x: Node) -> Node:
+    """Return what a view is a view of."""
+    while is_view(x):
         x = x.arguments[0]
-    if x.kind == "operation":
-        wanted.add(x)
+    return x
 
 
 def _untransposed(x: Node) -> Node:
@@ -155,19 +168,24 @@ def _untransposed(x: Node) -> Node:
 
 def _reads_across(product: Node) -> bool:
     """Whether a short product reads the columns of its second matrix, which is slow: so copy it."""
-    y = product.arguments[1]
-    if product.function is np.vdot or y.ndim < 2 or 1 in y.shape[-2:] or y.shape[-2] > COPIED:
+    y = product.arguments[-1]
+    if (
+        product.function in (np.vdot, np.einsum)
+        or y.ndim < 2
+        or 1 in y.shape[-2:]
+        or y.shape[-2] > COPIED
+    ):
         return False
     return y.function is np.transpose and y.options["axes"][-1] != y.ndim - 1
 
 
 def _goes_on_to(
-    node: Node, consumers: Mapping[Node, list[Node]], wanted: Iterable[Node]
+    node: Node, read_by: Mapping[Node, list[Node]], wanted: Container[Node]
 ) -> Node | None:
     """Return the kept array that is made of this one, number for number; None if there is none."""
     size, dtype = math.prod(node.shape), node.dtype
-    while len(consumers[node]) == 1:
-        (above,) = consumers[node]
+    while len(read_by[node]) == 1:
+        (above,) = read_by[node]
         plain = isinstance(above.function, np.ufunc) or above.function in (
             np.where, np.clip, np.broadcast_to, np.reshape
         )  # fmt: skip
@@ -183,10 +201,3 @@ def _goes_on_to(
 
 def _long(shape: tuple[int, ...]) -> list[int]:
     return [n for n in shape if n != 1]
-
-
-def base_of(x: Node) -> Node:
-    """Return the array whose elements, all of them, a view has."""
-    while is_view(x) and math.prod(x.arguments[0].shape) == math.prod(x.shape):
-        x = x.arguments[0]
-    return x

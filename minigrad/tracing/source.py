@@ -329,9 +329,10 @@ class _Text:
 class Formulas(_Text):
     """What nodes compute, as NumPy's expressions in the nodes that have names, for comments."""
 
-    def __init__(self, trace: Trace, names: Mapping[Node, str]) -> None:
-        super().__init__(trace)
-        self.names = dict(names)
+    def __init__(
+        self, trace: Trace, names: Mapping[Node, str], constant_name: Callable[[Node], str]
+    ) -> None:
+        self.trace, self.names, self._constant_name = trace, dict(names), constant_name
 
     def comment(self, node: Node) -> str:
         """Return the assignment of a node, and its shape; without the formula if it is long."""
@@ -341,8 +342,7 @@ class Formulas(_Text):
         else:
             copied = node.arguments[0] if node.function is np.positive else None
             formula = ast.unparse(self.use(copied) if copied else self.expression(node))
-            formula = formula.replace("np.", "")
-        line = f"{name} = {formula}{shape}"
+        line = f"{name} = {formula.replace('np.', '')}{shape}"
         return line if len(line) <= LINE else name + shape
 
     def expression(self, node: Node) -> ast.expr:
@@ -351,6 +351,12 @@ class Formulas(_Text):
             x, y = map(self.use, node.arguments)
             return ast.BinOp(x, ast.MatMult(), y)
         return super().expression(node)
+
+    def constant(self, node: Node) -> ast.expr:
+        """Return what stands for a constant array."""
+        if node.value.size <= 8 or _pattern(node.value) is not None:
+            return _array(node.value)
+        return ast.Name(self._constant_name(node))
 
 
 def _parts(node: Node, statements: set[Node]) -> Iterator[Node]:
