@@ -306,6 +306,19 @@ def test_what_is_no_loss_is_refused(loss: Any, error: type[Exception], message: 
         trace(loss, np.ones((3, 2)))
 
 
+def test_rows_that_are_looked_up_get_their_gradients() -> None:
+    rng = np.random.default_rng(0)
+    table = Tensor(rng.normal(size=(7, 4)), requires_grad=True)
+
+    def loss(tokens: Any) -> Any:
+        return (functional.embedding(table, tokens) ** 2).sum() + np.tanh(table[tokens]).sum()
+
+    step = module(source(trace(loss, rng.integers(0, 7, (5, 3)))))["step"]
+    tokens = rng.integers(0, 3, (5, 3))
+    loss(tokens).backward()
+    assert np.array_equal(step(tokens, table.data)[1], table.grad)
+
+
 # Large arrays, where the engine has other ways.
 
 

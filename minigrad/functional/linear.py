@@ -62,22 +62,24 @@ def embedding(weight: Any, index: Any) -> Any:
         raise ValueError(
             f"embedding: the weight has shape {np.shape(weight)}; it needs two axes, (tokens, d)"
         )
-    index = np.asarray(bare(index))
+    index = bare(index)
+    if not hasattr(index, "dtype"):
+        index = np.asarray(index)
     index = check_range("embedding", "index", index, np.shape(weight)[0], "rows")
     return rows_at(weight, index=index)
 
 
 def _sum_rows_at(g: Any, *, index: Any, rows: int) -> Any:
-    """Sort the rows by where they go, and sum each run of equals."""
+    """Add each row where it goes."""
+    if not isinstance(g, np.ndarray):  # while a step is traced
+        return g.record(linear_maps.scatter, index=index, shape=(rows, g.shape[-1]))
     z = np.zeros((rows, g.shape[-1]), g.dtype)
+    g = np.ascontiguousarray(g)
     kernels = kernels_for(g)
     if kernels is not None:
         kernels.add_rows_at(linear_maps.rows(g), index.reshape(-1), z)
-    elif index.size:
-        flat = index.reshape(-1)
-        order = np.argsort(flat, kind="stable")
-        there, starts = np.unique(flat[order], return_index=True)
-        z[there] = np.add.reduceat(g.reshape(-1, g.shape[-1])[order], starts, axis=0)
+    else:
+        np.add.at(z, index, g)
     return z
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from minigrad.primitive import Primitive
 
-__all__ = ["asked_at", "asking", "assigned", "is_library"]
+__all__ = ["asked_at", "asking", "assigned", "is_library", "optimizer_call"]
 
 PASSING_ON = tuple(f"minigrad{os.sep}{name}.py" for name in ("tensor", "methods", "primitive"))
 TRACING = str(Path(__file__).parent) + os.sep
@@ -62,9 +62,25 @@ def asked_at() -> str:
         frame = frame.f_back
     if frame is None:
         return "an unknown line"
-    file, line = frame.f_code.co_filename, frame.f_lineno
+    return _place(frame.f_code.co_filename, frame.f_lineno)
+
+
+def _place(file: str, line: int) -> str:
     text = linecache.getline(file, line).strip()
     return f"{file}:{line}" + (f": `{text}`" if text else "")
+
+
+def optimizer_call(error: BaseException) -> str:
+    """Return which function of `optim` raised, and where it was called; "" if none did."""
+    traceback, place = error.__traceback__, "an unknown line"
+    while traceback is not None:
+        code = traceback.tb_frame.f_code
+        if code.co_filename.startswith(OPTIM):
+            return f"{code.co_name} at {place}"
+        if not is_library(code.co_filename):
+            place = _place(code.co_filename, traceback.tb_lineno)
+        traceback = traceback.tb_next
+    return ""
 
 
 def asking() -> str:

@@ -19,7 +19,9 @@ from minigrad.tracing.node import Node, Site
 if TYPE_CHECKING:
     from minigrad.tracing.trace import Trace
 
-__all__ = ["RESERVED", "parameter_names", "unused", "variable_names", "variables_of"]
+__all__ = [
+    "RESERVED", "parameter_names", "tensors_of", "unused", "variable_names", "variables_of",
+]  # fmt: skip
 
 # Of a result that nothing else names, by its function or primitive.
 RESULTS: dict[Any, str] = {
@@ -171,6 +173,14 @@ def _is_traced_code(value: Any) -> bool:
     function = value.func if isinstance(value, functools.partial) else value
     function = getattr(function, "__func__", function)
     return inspect.isfunction(function) and not is_library(function.__code__.co_filename)
+
+
+def tensors_of(function: Any) -> list[Tensor]:
+    """Return the leaves with `requires_grad` among a function's variables, each once."""
+    found = (
+        tensor for name, value in variables_of(function) for _, tensor in _tensors_in(name, value)
+    )
+    return list(dict.fromkeys(t for t in found if t.requires_grad and t.op is None))
 
 
 def _tensors_in(name: str, value: Any) -> Iterator[tuple[str, Tensor]]:

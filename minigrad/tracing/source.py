@@ -205,7 +205,9 @@ class _Text:
         if all(part is None or part is ... or isinstance(part, int | slice) for part in parts):
             yield f"{place} = {ast.unparse(x)}"
         else:
-            place = ast.unparse(ast.Subscript(ast.Name("np.s_"), self.index(index), ast.Load()))
+            place = ast.unparse(self.index(index))
+            if any(isinstance(part, slice) for part in parts):
+                place = f"np.s_[{place}]"
             yield f"np.add.at({name}, {place}, {ast.unparse(x)})"
 
     # Which nodes are statements

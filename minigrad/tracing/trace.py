@@ -22,8 +22,14 @@ from minigrad.backward import backpropagate
 from minigrad.primitive import Primitive
 from minigrad.recording import enable_grad, watchers
 from minigrad.tensor import Tensor
-from minigrad.tracing.frames import asked_at
-from minigrad.tracing.names import RESERVED, parameter_names, unused, variables_of
+from minigrad.tracing.frames import asked_at, optimizer_call
+from minigrad.tracing.names import (
+    RESERVED,
+    parameter_names,
+    tensors_of,
+    unused,
+    variables_of,
+)
 from minigrad.tracing.node import EAGER, Check, Node, Unsupported
 from minigrad.tracing.record import Recorder
 from minigrad.tracing.simplify import simplified
@@ -156,7 +162,9 @@ def _parameters(
     """Run the function once, and return the leaves with `requires_grad` in the order of use."""
     recorder = Recorder(function)
     watcher = _Watcher(recorder)
-    with _restored(optimizers, watcher):
+    known = tensors_of(function)
+    symbols = [Symbol(recorder.leaf("parameter", tensor.data), recorder) for tensor in known]
+    with _restored(optimizers, watcher), _standing_in(known, symbols):
         _call(function, _inputs(function, arrays, recorder), watcher)
     return list(watcher.leaves)
 
@@ -244,6 +252,14 @@ def _call(function: Callable[..., Any], inputs: list[Symbol], watcher: _Watcher)
     try:
         with enable_grad():
             output = function(*inputs)
+    except (TypeError, ValueError) as error:
+        called = optimizer_call(error)
+        if isinstance(error, Unsupported) or not called:
+            raise
+        raise Unsupported(
+            f"{called} works on values, so a step with it cannot be traced: trace the loss, and "
+            f"let compile() clip gradients, with clip_norm= or clip_value=, or {EAGER}"
+        ) from error
     finally:
         watchers.remove(watcher)
     if watcher.differentiated is not None:
