@@ -1,7 +1,8 @@
 """What a compiled epoch is given, checked: machine code reads what it is pointed at, and no less.
 
-Each function raises before anything has changed, or returns what it checked in the form that the
-code takes.
+Each function raises before anything of the training has changed, or returns what it checked in the
+form that the code takes.  `look_again` alone sets something, as an optimizer's step does: which
+array a slot updates.
 """
 
 from __future__ import annotations

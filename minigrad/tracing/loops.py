@@ -8,6 +8,7 @@ within a step.
 
 from __future__ import annotations
 
+import builtins
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,8 +26,9 @@ from minigrad.tracing.trace import Trace
 __all__ = ["LoopCode", "loops"]
 
 RESERVED = frozenset(
-    {*SIZED, *OF_ANY_TYPE, *(f"{name}32" for name in SIZED), "np", "njit", "math", "range", "abs"}
+    {*SIZED, *OF_ANY_TYPE, *(f"{name}32" for name in SIZED), "np", "njit", "math", *dir(builtins)}
 )
+"""What the loops call, and what the text around them may: no variable has such a name."""
 
 
 @dataclass(frozen=True)
