@@ -63,7 +63,8 @@ def source(trace: Trace) -> str:
     Returns
     -------
     str
-        It needs NumPy and nothing else, and computes what the eager engine does, bit for bit.
+        It needs NumPy and nothing else, and computes what the eager engine does, bit for bit (but
+        where that takes a compiled loop for a large array, see the notes on `trace`).
         ``step(*inputs, *parameters)`` returns the loss and the gradients.  With an optimizer,
         ``step(*inputs, *parameters, *states, t)`` returns the loss and the new parameters and
         states; t counts steps from 1.

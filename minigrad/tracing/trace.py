@@ -126,12 +126,13 @@ def trace(
 
     Notes
     -----
-    Numbers and arrays that the function uses besides inputs and parameters, and which way it went,
-    are part of the trace; trace again after they have changed.
+    Numbers, and arrays that are neither inputs nor in Tensors, are part of the trace, and so is which
+    way the function went; trace again after they have changed.  Inputs are no `numpy.ndarray` in
+    the function, but what stands in for one; what it keeps for later, say in a list, stays that.
 
     Arrays of `minigrad.compiled.KERNEL_FROM` elements or more take compiled loops in the eager
     engine for softmax, cross-entropy, layer norm and GELU; the trace has the NumPy formula, which
-    rounds differently.
+    rounds differently.  What an optimizer does about NaN (`nonfinite`) is no part of it.
 
     While it runs, the parameters are stand-ins too: do not use them in another thread.
 
