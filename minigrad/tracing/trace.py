@@ -2,7 +2,8 @@
 
 The loss is computed from stand-ins for the batch and for the parameters, and `backpropagate` walks
 the graph as it always does; what is written down on the way is the whole training step.  It runs
-twice, and both have to be the same: one that draws random numbers, or counts, is another each time.
+once to find its parameters, and then twice, which has to be the same: a step that counts, or draws
+random numbers, is another one each time.
 """
 
 from __future__ import annotations
@@ -126,9 +127,9 @@ def trace(
 
     Notes
     -----
-    Numbers, and arrays that are neither inputs nor in Tensors, are part of the trace, and so is which
-    way the function went; trace again after they have changed.  Inputs are no `numpy.ndarray` in
-    the function, but what stands in for one; what it keeps for later, say in a list, stays that.
+    Numbers, and arrays that are neither inputs nor in Tensors, are part of the trace, and so is
+    which way the function went; trace again after they have changed.  Inputs are no `numpy.ndarray`
+    in the function, but what stands in for one; what it keeps for later, say in a list, stays that.
 
     Arrays of `minigrad.compiled.KERNEL_FROM` elements or more take compiled loops in the eager
     engine for softmax, cross-entropy, layer norm and GELU; the trace has the NumPy formula, which
