@@ -33,7 +33,7 @@ def test_text_has_the_bits_of_the_engine_or_is_refused(name: str, dtype: Any) ->
         def loss(f: Any = f, leaves: list[Tensor] = leaves) -> Any:
             results = f(*leaves)
             results = results if isinstance(results, tuple | list) else [results]
-            return sum((z * (z + 1)).sum() for z in results)
+            return sum((z.T * (z.T + 1)).sum() for z in results)  # sums follow the memory
 
         with np.errstate(all="ignore"):
             if name in REFUSED:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import functools
 import inspect
 import keyword
@@ -47,7 +48,7 @@ RESULTS: dict[Any, str] = {
 
 
 # What the text of a step uses itself.
-RESERVED = frozenset({"c", "math", "np", "step", "t"})
+RESERVED = frozenset({"c", "math", "np", "step", "t", *dir(builtins)})
 
 
 def variable_names(
@@ -59,16 +60,19 @@ def variable_names(
     variable has its name; anything else that of its primitive, with a number where there are
     several.
     """
-    names = {node: node.name for node in (*trace.inputs, *trace.parameters)}
+    names: dict[Node, str] = {}
     last_at: dict[Site, Node] = {}
     for node in trace.nodes:  # a call, such as net(X), assigns the last of its results
         if node.site is not None and (node in nodes or node.site[0] not in last_at):
             last_at[node.site[0]] = node
-    taken = {*names.values(), *reserved, *RESERVED}
+    taken = {*reserved, *RESERVED}
 
     def give(node: Node, name: str) -> None:
         names[node] = unused(name, taken)
         taken.add(names[node])
+
+    for node in trace.arguments:
+        give(node, node.name)
 
     def called(node: Node) -> str:
         if node in names:
@@ -176,18 +180,18 @@ def _is_traced_code(value: Any) -> bool:
 
 
 def tensors_of(function: Any) -> list[Tensor]:
-    """Return the leaves with `requires_grad` among a function's variables, each once."""
+    """Return the leaves of floating-point numbers among a function's variables, each once."""
     found = (
         tensor for name, value in variables_of(function) for _, tensor in _tensors_in(name, value)
     )
-    return list(dict.fromkeys(t for t in found if t.requires_grad and t.op is None))
+    return list(dict.fromkeys(t for t in found if t.op is None and t.dtype.kind == "f"))
 
 
 def _tensors_in(name: str, value: Any) -> Iterator[tuple[str, Tensor]]:
     if isinstance(value, Tensor):
         yield name, value
     elif isinstance(value, Module):
-        for path, tensor in value.named_parameters():
+        for path, tensor in value._named_state():
             yield f"{name}.{path}", tensor
     elif isinstance(value, list | tuple):
         for i, part in enumerate(value):

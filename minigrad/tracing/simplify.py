@@ -1,5 +1,7 @@
 """What a reader of a trace should not have to read is taken out of it; no bit changes.
 
+Nor does the place of any result's elements in memory, in the order of which NumPy adds them up.
+
 - What depends on no input and no parameter is computed now (*constant folding*).
 - A call that was made before, on the same operands, is not made again (*common subexpressions*).
 - x + 0, x - 0, x * 1, x / 1, x ** 1, +x, and shapes, types and axes that stay what they are, are x;
@@ -96,9 +98,11 @@ def _with_numbers(old: Node, arguments: tuple[Any, ...]) -> Node:
             values = [y.value if isinstance(y, Node) else y for y in others]
             if not any(isinstance(y, np.ndarray) for y in values):
                 continue
+            if old.function is np.power and i == 1:  # NumPy has other ways for some numbers
+                continue
             with np.errstate(all="ignore"):
                 z = np.asarray(old.function(*values))
-            if z.shape == old.shape and z.dtype == old.dtype:
+            if _alike(z, old.value):
                 arguments = others
     arguments = tuple(_without_broadcast(x, i, arguments, old) for i, x in enumerate(arguments))
     node = Node("operation", old.value, old.function, arguments, row=old.row, section=old.section)
@@ -115,10 +119,10 @@ def _without_broadcast(x: Any, i: int, arguments: tuple[Any, ...], old: Node) ->
         and old.function is not np.matmul
     ):
         return x
-    source = x.arguments[0]
-    others = (y for j, y in enumerate(arguments) if j != i)
-    shapes = [y.shape if isinstance(y, Node) else () for y in others]
-    return source if np.broadcast_shapes(source.shape, *shapes) == old.shape else x
+    others = (*arguments[:i], x.arguments[0], *arguments[i + 1 :])
+    with np.errstate(all="ignore"):
+        z = np.asarray(old.function(*(y.value if isinstance(y, Node) else y for y in others)))
+    return x.arguments[0] if _alike(z, old.value) else x
 
 
 def _number(x: Any) -> float | None:
@@ -148,8 +152,10 @@ def _neutral(node: Node) -> Node | None:
     if node.function in MOVES:
         while x.function is np.reshape and node.function is np.reshape:
             x = x.arguments[0]
+            if not _alike(x.value.reshape(node.shape), node.value):
+                break
             node.arguments = (x,)
-        return _if_alike(node, x)
+        return _if_alike(node, node.arguments[0])
     if node.function is np.transpose:
         axes = node.options["axes"]
         if x.function is np.transpose:
@@ -161,11 +167,20 @@ def _neutral(node: Node) -> Node | None:
 
 
 def _if_alike(node: Node, x: Any) -> Node | None:
-    return x if isinstance(x, Node) and (x.shape, x.dtype) == (node.shape, node.dtype) else None
+    return x if isinstance(x, Node) and _alike(x.value, node.value) else None
 
 
-def _contents(x: Any) -> Any:
-    return "constant", x.shape, x.dtype, x.tobytes()
+def _alike(x: np.ndarray[Any, Any], y: np.ndarray[Any, Any]) -> bool:
+    """Whether two arrays are of one type and lie in memory alike: sums follow the memory."""
+    return (x.shape, x.dtype, _order(x)) == (y.shape, y.dtype, _order(y))
+
+
+def _order(x: np.ndarray[Any, Any]) -> tuple[int, ...]:
+    return tuple(step for step, n in zip(x.strides, x.shape, strict=True) if n > 1)
+
+
+def _contents(x: np.ndarray[Any, Any]) -> Any:
+    return "constant", x.shape, x.dtype, _order(x), x.tobytes()
 
 
 def _key(node: Node) -> Any:

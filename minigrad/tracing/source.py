@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import ast
 import itertools
+import math
+import re
 import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -17,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minigrad.linear_maps import scatter
-from minigrad.tracing.names import variable_names
+from minigrad.tracing.names import RESERVED, unused, variable_names
 from minigrad.tracing.node import EAGER, Node, Unsupported
 from minigrad.tracing.trace import Trace
 
@@ -61,7 +63,8 @@ def source(trace: Trace) -> str:
     Returns
     -------
     str
-        It needs NumPy and nothing else, and computes what the eager engine does, bit for bit.
+        It needs NumPy and nothing else, and computes what the eager engine does, bit for bit (but
+        where that takes a compiled loop for a large array, see the notes on `trace`).
         ``step(*inputs, *parameters)`` returns the loss and the gradients.  With an optimizer,
         ``step(*inputs, *parameters, *states, t)`` returns the loss and the new parameters and
         states; t counts steps from 1.
@@ -84,6 +87,8 @@ def source(trace: Trace) -> str:
     <BLANKLINE>
     <BLANKLINE>
     def step(X, y, w, b):
+        if (X.shape, y.shape) != ((3, 2), (3, 1)):
+            raise ValueError(f"shapes {X.shape, y.shape}; this is for (3, 2), (3, 1)")
         # forward
         product = np.dot(X, w)  # (3, 1)
         total = product + b  # (3, 1)
@@ -106,12 +111,17 @@ class _Text:
         self.trace = trace
         self.constants: dict[str, Node] = {}
         self.updates = self._updates()
-        self.states = [
-            {state: f"{parameter.name}_{state}" for state in update.states}
-            for parameter, (update, _) in self.updates.items()
-        ]
+        definitions = [update.definitions for update, _ in self.updates.values()]
+        self.definitions = list(dict.fromkeys(definitions))
+        defined = set(re.findall(r"(?m)^(?:def )?(\w+)", "\n".join(definitions)))
+        taken = {*defined, *RESERVED, *(node.name for node in trace.arguments)}
+        self.states: list[dict[str, str]] = []
+        for parameter, (update, _) in self.updates.items():
+            places = {s: unused(f"{parameter.name}_{s}", taken) for s in update.states}
+            self.states.append(places)
+            taken.update(places.values())
+        reserved = {*defined, *itertools.chain(*(places.values() for places in self.states))}
         self.statements = self._statements()
-        reserved = {name for places in self.states for name in places.values()}
         self.names = variable_names(trace, self.statements, reserved)
         while too_long := self._longest_parts():
             self.statements |= too_long
@@ -119,24 +129,29 @@ class _Text:
 
     def module(self) -> str:
         """Return the whole text."""
-        arguments = [node.name for node in (*self.trace.inputs, *self.trace.parameters)]
-        definitions: list[str] = []
+        arguments = [self.names[node] for node in self.trace.arguments]
         if self.trace.optimizer is not None:
-            definitions = [update.definitions for update, _ in self.updates.values()]
             arguments += [*itertools.chain(*(places.values() for places in self.states)), "t"]
         body = textwrap.indent("\n".join(self.body()), "    ")
         step = f"{_wrapped('def step(', arguments, '):')}\n{body}"
         constants = "\n".join(
             f"{name} = {ast.unparse(_array(node.value))}" for name, node in self.constants.items()
         )
-        parts = [part for part in (constants, *dict.fromkeys(definitions), step) if part]
+        parts = [part for part in (constants, *self.definitions, step) if part]
         imports = "import numpy as np"
-        if any("math." in part for part in definitions):
+        if any("math." in part for part in self.definitions):
             imports = f"import math\n\n{imports}"
         return "\n\n\n".join((imports, *parts)) + "\n"
 
     def body(self) -> Iterator[str]:
         """Yield the lines of the function."""
+        if self.trace.inputs:
+            given = ", ".join(f"{self.names[node]}.shape" for node in self.trace.inputs)
+            traced = ", ".join(str(node.shape) for node in self.trace.inputs)
+            several = len(self.trace.inputs) > 1
+            left, right = (f"({given})", f"({traced})") if several else (given, traced)
+            yield f"if {left} != {right}:"
+            yield f'    raise ValueError(f"shapes {{{given}}}; this is for {traced}")'
         section = ""
         for node in self.trace.nodes:
             if node not in self.statements:
@@ -184,10 +199,10 @@ class _Text:
             if coefficients != before:
                 before = coefficients
                 yield f"c = {coefficients}"
-            x, g = parameter.name, ast.unparse(self.use(gradients[parameter]))
+            x, g = self.names[parameter], ast.unparse(self.use(gradients[parameter]))
             results = ", ".join((x, *places.values()))
-            arguments = ", ".join((x, f"-{g}" if update.maximize else g, *places.values(), "*c"))
-            yield f"{results} = {update.rule}({arguments})"
+            arguments = [x, f"-{g}" if update.maximize else g, *places.values(), "*c"]
+            yield _wrapped(f"{results} = {update.rule}(", arguments, ")")
 
     def statement(self, node: Node) -> Iterator[str]:
         shape = f"  # {node.shape}"
@@ -205,9 +220,10 @@ class _Text:
         if all(part is None or part is ... or isinstance(part, int | slice) for part in parts):
             yield f"{place} = {ast.unparse(x)}"
         else:
-            place = ast.unparse(self.index(index))
+            where = self.index(index)
             if any(isinstance(part, slice) for part in parts):
-                place = f"np.s_[{place}]"
+                where = ast.Subscript(ast.Name("np.s_"), where, ast.Load())
+            place = ast.unparse(where)
             yield f"np.add.at({name}, {place}, {ast.unparse(x)})"
 
     # Which nodes are statements
@@ -243,7 +259,7 @@ class _Text:
     def use(self, x: Any) -> ast.expr:
         """Return what stands for an operand: its name, or its expression."""
         if not isinstance(x, Node):
-            return _literal(x)
+            return self.option(x)
         if x in self.names:
             return ast.Name(self.names[x])
         if x.kind == "constant":
@@ -256,7 +272,9 @@ class _Text:
         operands = [self.use(x) for x in node.arguments]
         if function in OPERATORS and len(operands) == 2:
             y = node.arguments[1]
-            if function is np.add and isinstance(y, int | float) and y < 0:
+            if function is np.power and node.ndim == 0:  # ** of a number is not that of an array
+                return ast.Call(ast.Name("np.power"), operands, [])
+            if function is np.add and isinstance(y, float) and y < 0:
                 return ast.BinOp(operands[0], ast.Sub(), _literal(-y))
             return ast.BinOp(operands[0], OPERATORS[function], operands[1])
         if function in COMPARISONS:
@@ -266,7 +284,7 @@ class _Text:
         if function in REDUCTIONS:
             return _method(operands[0], function.__name__, [], _reduction_options(node))
         if function is np.transpose:
-            return self.transposed(node, operands[0])
+            return _transposed(operands[0], options["axes"])
         if function is np.reshape:
             return _method(operands[0], "reshape", [_literal(options["shape"])])
         if function is np.astype:
@@ -284,20 +302,14 @@ class _Text:
     def option(self, x: Any) -> ast.expr:
         if isinstance(x, Node):
             return self.use(x)
+        if isinstance(x, np.ndarray):
+            return _array(x)
         if isinstance(x, tuple | list):
             parts = [self.option(part) for part in x]
             return (ast.Tuple if isinstance(x, tuple) else ast.List)(parts, ast.Load())
         if isinstance(x, np.dtype | type):
             return ast.Name(f"np.{np.dtype(x)}")
         return _literal(x)
-
-    def transposed(self, node: Node, x: ast.expr) -> ast.expr:
-        axes = node.options["axes"]
-        if axes == tuple(range(node.ndim))[::-1]:
-            return ast.Attribute(x, "T", ast.Load())
-        if axes == (*range(node.ndim - 2), node.ndim - 1, node.ndim - 2):
-            return ast.Attribute(x, "mT", ast.Load())
-        return _method(x, "transpose", [_literal(axes)])
 
     def index(self, index: Any) -> ast.expr:
         parts = index if isinstance(index, tuple) else (index,)
@@ -389,13 +401,20 @@ def _method(x: ast.expr, name: str, args: list[ast.expr], options: Any = None) -
     return ast.Call(ast.Attribute(x, name, ast.Load()), args, keywords)
 
 
+def _transposed(x: ast.expr, axes: tuple[int, ...]) -> ast.expr:
+    n = len(axes)
+    if axes == tuple(range(n))[::-1]:
+        return ast.Attribute(x, "T", ast.Load())
+    if axes == (*range(n - 2), n - 1, n - 2):
+        return ast.Attribute(x, "mT", ast.Load())
+    return _method(x, "transpose", [_literal(axes)])
+
+
 def _reduction_options(node: Node) -> dict[str, Any]:
     axis, options = node.options["axis"], {}
     operand = node.arguments[0]
     if len(axis) != operand.ndim or not axis:
         options["axis"] = axis[0] if len(axis) == 1 else axis
-    elif operand.ndim == 1:
-        pass
     if node.options["keepdims"]:
         options["keepdims"] = True
     return options
@@ -416,10 +435,14 @@ def _literal(x: Any) -> ast.expr:
     if isinstance(x, tuple | list):
         parts = [_literal(part) for part in x]
         return (ast.Tuple if isinstance(x, tuple) else ast.List)(parts, ast.Load())
+    if isinstance(x, np.floating):  # which, unlike Python's numbers, decides on the type
+        return ast.Call(ast.Name(f"np.{x.dtype}"), [_literal(x.item())], [])
     if isinstance(x, np.generic):
         x = x.item()
-    if isinstance(x, float) and (x != x or x in (np.inf, -np.inf)):
-        return ast.Name("np.nan" if x != x else "np.inf" if x > 0 else "-np.inf")
+    if isinstance(x, int | float) and not isinstance(x, bool) and math.copysign(1, x) < 0:
+        return ast.UnaryOp(ast.USub(), _literal(-x))  # a negative base needs parentheses
+    if isinstance(x, float) and (x != x or x == np.inf):
+        return ast.Name("np.nan" if x != x else "np.inf")
     return ast.Constant(x)
 
 
@@ -444,5 +467,9 @@ def _array(x: np.ndarray[Any, Any]) -> ast.expr:
         return found
     kind = ast.Name(f"np.{x.dtype}")
     if not x.ndim:
-        return ast.Call(kind, [_literal(x[()])], [])
+        return ast.Call(kind, [_literal(x.item())], [])
+    axes = tuple(int(i) for i in np.argsort([-step for step in x.strides], kind="stable"))
+    if axes != tuple(range(x.ndim)):  # as it lies in memory
+        back = tuple(int(i) for i in np.argsort(axes))
+        return _transposed(_array(x.transpose(axes)), back)
     return ast.Call(ast.Name("np.array"), [_literal(x.tolist()), kind], [])

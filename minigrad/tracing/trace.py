@@ -2,12 +2,12 @@
 
 The loss is computed from stand-ins for the batch and for the parameters, and `backpropagate` walks
 the graph as it always does; what is written down on the way is the whole training step.  It runs
-twice, and both have to be the same: one that draws random numbers, or counts, is another each time.
+once to find its parameters, and then twice, which has to be the same: a step that counts, or draws
+random numbers, is another one each time.
 """
 
 from __future__ import annotations
 
-import functools
 import inspect
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,20 +20,19 @@ import numpy.typing as npt
 
 from minigrad.backward import backpropagate
 from minigrad.primitive import Primitive
-from minigrad.recording import enable_grad, watchers
+from minigrad.recording import enable_grad, mode, watchers
 from minigrad.tensor import Tensor
 from minigrad.tracing.frames import asked_at, optimizer_call
 from minigrad.tracing.names import (
     RESERVED,
     parameter_names,
-    tensors_of,
     unused,
-    variables_of,
 )
 from minigrad.tracing.node import EAGER, Check, Node, Unsupported
 from minigrad.tracing.record import Recorder
 from minigrad.tracing.simplify import simplified
 from minigrad.tracing.symbol import Symbol
+from minigrad.tracing.undisturbed import Surroundings, parameters_of
 
 __all__ = ["Trace", "trace"]
 
@@ -62,6 +61,11 @@ class Trace:
         What the values of inputs have to fulfil.
     optimizer : Optimizer or None
         Whose step comes at the end, if the traced function makes one.
+    fixed : tuple of Node
+        One for each leaf without `requires_grad` that is read, such as a frozen parameter: what it
+        holds may change between steps, and no step changes it.
+    fixed_tensors : tuple of Tensor
+        These leaves.
     """
 
     name: str
@@ -73,6 +77,13 @@ class Trace:
     nodes: tuple[Node, ...]
     checks: tuple[Check, ...]
     optimizer: Any = None
+    fixed: tuple[Node, ...] = ()
+    fixed_tensors: tuple[Tensor, ...] = ()
+
+    @property
+    def arguments(self) -> tuple[Node, ...]:
+        """What the step is given: inputs, parameters and what is fixed."""
+        return *self.inputs, *self.parameters, *self.fixed
 
     def __repr__(self) -> str:
         inputs = ", ".join(f"{node.name}: {node.shape}" for node in self.inputs)
@@ -116,12 +127,13 @@ def trace(
 
     Notes
     -----
-    Numbers and arrays that the function uses besides inputs and parameters, and which way it went,
-    are part of the trace; trace again after they have changed.
+    Numbers, and arrays that are neither inputs nor in Tensors, are part of the trace, and so is
+    which way the function went; trace again after they have changed.  Inputs are no `numpy.ndarray`
+    in the function, but what stands in for one; what it keeps for later, say in a list, stays that.
 
     Arrays of `minigrad.compiled.KERNEL_FROM` elements or more take compiled loops in the eager
     engine for softmax, cross-entropy, layer norm and GELU; the trace has the NumPy formula, which
-    rounds differently.
+    rounds differently.  What an optimizer does about NaN (`nonfinite`) is no part of it.
 
     While it runs, the parameters are stand-ins too: do not use them in another thread.
 
@@ -145,28 +157,31 @@ def trace(
             raise TypeError(
                 f"input {i} has dtype {array.dtype}; accepted are arrays of real numbers"
             )
-    optimizers = [
-        value for _, value in variables_of(function)
-        if hasattr(value, "param_groups") and hasattr(value, "step")
-    ]  # fmt: skip
-    tensors = _parameters(function, arrays, optimizers)
+    surroundings = Surroundings(function)
+    tensors = _leaves(function, arrays, surroundings)
     labels = parameter_names(function, tensors, names or {})
-    first, second = (_run(function, arrays, tensors, labels, optimizers) for _ in range(2))
+    first, second = (_run(function, arrays, tensors, labels, surroundings) for _ in range(2))
     _check_same(first, second)
     return simplified(first)
 
 
-def _parameters(
-    function: Callable[..., Any], arrays: Sequence[npt.NDArray[Any]], optimizers: Sequence[Any]
+def _leaves(
+    function: Callable[..., Any], arrays: Sequence[npt.NDArray[Any]], surroundings: Surroundings
 ) -> list[Tensor]:
-    """Run the function once, and return the leaves with `requires_grad` in the order of use."""
+    """Run the function once, and return the leaves that it used: first those to differentiate."""
     recorder = Recorder(function)
-    watcher = _Watcher(recorder)
-    known = tensors_of(function)
+    watcher = Watcher(recorder)
+    known = surroundings.tensors
     symbols = [Symbol(recorder.leaf("parameter", tensor.data), recorder) for tensor in known]
-    with _restored(optimizers, watcher), _standing_in(known, symbols):
+    with surroundings.undisturbed(watcher, marked=recorder), _standing_in(known, symbols):
         _call(function, _inputs(function, arrays, recorder), watcher)
-    return list(watcher.leaves)
+    used = {x for node in recorder.nodes for x in node.operands}
+    fixed = [
+        tensor
+        for tensor, symbol in zip(known, symbols, strict=True)
+        if symbol.node in used and tensor not in watcher.leaves
+    ]
+    return [*watcher.leaves, *fixed]
 
 
 def _run(
@@ -174,46 +189,48 @@ def _run(
     arrays: Sequence[npt.NDArray[Any]],
     tensors: Sequence[Tensor],
     labels: Sequence[str],
-    optimizers: Sequence[Any],
+    surroundings: Surroundings,
 ) -> Trace:
     recorder = Recorder(function)
-    watcher = _Watcher(recorder)
+    watcher = Watcher(recorder)
     inputs = _inputs(function, arrays, recorder, taken=labels)
     parameters = [
         recorder.leaf("parameter", tensor.data, name)
         for tensor, name in zip(tensors, labels, strict=True)
     ]
     symbols = [Symbol(node, recorder) for node in parameters]
-    with _restored(optimizers, watcher), _standing_in(tensors, symbols):
+    with surroundings.undisturbed(watcher), _standing_in(tensors, symbols):
         loss = _call(function, inputs, watcher)
         inner: dict[Tensor, Any] = {}
-        if watcher.differentiated is None:
+        found = watcher.gradients or {t: t.grad for t in tensors if t.grad is not None}
+        leaves = [tensor for tensor in tensors if tensor.requires_grad]
+        if not found:  # the function is a loss, that left the way back to us
             watchers.append(watcher)
             try:
-                found = backpropagate(loss, targets=tensors, keep=inner)
+                found = backpropagate(loss, targets=leaves, keep=inner)
             finally:
                 watchers.remove(watcher)
-        else:
-            found = watcher.gradients or {t: t.grad for t in tensors if t.grad is not None}
         watcher.complete({**inner, **found})
         for tensor, name in zip(tensors, labels, strict=True):
-            if tensor not in found:
+            if tensor.requires_grad and tensor not in found:
                 raise Unsupported(
                     f"the loss uses {name}, but does not pass it a gradient; give its values as "
                     f"an input, or set its requires_grad to False, or {EAGER}"
                 )
         value = loss._data
-        gradients = tuple(_node(found[tensor], recorder) for tensor in tensors)
+        gradients = tuple(_node(found[tensor], recorder) for tensor in leaves)
     return Trace(
         name=getattr(function, "__name__", type(function).__name__),
         inputs=tuple(symbol.node for symbol in inputs),
-        parameters=tuple(parameters),
-        tensors=tuple(tensors),
+        parameters=tuple(parameters[: len(leaves)]),
+        tensors=tuple(leaves),
         loss=_node(value.reshape(()) if value.shape else value, recorder),
         gradients=gradients,
         nodes=tuple(recorder.nodes),
         checks=tuple(recorder.checks),
         optimizer=watcher.stepped,
+        fixed=tuple(parameters[len(leaves) :]),
+        fixed_tensors=tuple(tensors[len(leaves) :]),
     )
 
 
@@ -246,7 +263,7 @@ def _argument_names(loss: Callable[..., Any], count: int, taken: Sequence[str]) 
     return found
 
 
-def _call(function: Callable[..., Any], inputs: list[Symbol], watcher: _Watcher) -> Tensor:
+def _call(function: Callable[..., Any], inputs: list[Symbol], watcher: Watcher) -> Tensor:
     """Run the traced function, and return the loss: what it returns or what it differentiated."""
     watchers.append(watcher)
     try:
@@ -262,7 +279,8 @@ def _call(function: Callable[..., Any], inputs: list[Symbol], watcher: _Watcher)
         ) from error
     finally:
         watchers.remove(watcher)
-    if watcher.differentiated is not None:
+    graphless = not isinstance(output, Tensor) or output.op is None
+    if graphless and watcher.differentiated is not None:
         output = watcher.differentiated
     if not isinstance(output, Tensor) or not output.requires_grad or output.op is None:
         what = "a Tensor without a graph" if isinstance(output, Tensor) else type(output).__name__
@@ -275,26 +293,6 @@ def _call(function: Callable[..., Any], inputs: list[Symbol], watcher: _Watcher)
             f"the loss has shape {output.shape}; it has to be one number, e.g. its .mean()"
         )
     return output
-
-
-@contextmanager
-def _restored(optimizers: Sequence[Any], watcher: _Watcher) -> Iterator[None]:
-    """Let optimizers take note of a step instead of making it; put gradients back at the end."""
-    for optimizer in optimizers:
-        vars(optimizer)["step"] = functools.partial(watcher.step, optimizer)
-    before = {p: p.grad for optimizer in optimizers for p in _params(optimizer)}
-    try:
-        yield
-    finally:
-        for optimizer in optimizers:
-            del vars(optimizer)["step"]
-        for tensor, g in (watcher.leaves | before).items():
-            tensor.grad = g
-
-
-def _params(optimizer: Any) -> Iterator[Tensor]:
-    for group in optimizer.param_groups:
-        yield from (p for p in group.params if isinstance(p, Tensor))
 
 
 @contextmanager
@@ -314,7 +312,7 @@ def _node(x: Any, recorder: Recorder) -> Node:
     return x.node if isinstance(x, Symbol) else recorder.constant(np.asarray(x))
 
 
-class _Watcher:
+class Watcher:
     """Tells the recorder which primitive's calls it hears, and names their results.
 
     Attributes
@@ -349,6 +347,8 @@ class _Watcher:
         if threading.get_ident() != self.thread:
             return
         self.recorder.row += 1
+        if mode.transforms:  # a gradient that is part of the loss
+            return
         self.recorder.section = "backward"
         if self.differentiated is None:
             self.differentiated = z
@@ -375,7 +375,7 @@ class _Watcher:
                 f"optimizer, so trace them one by one, or {EAGER}"
             )
         self.stepped = optimizer
-        self.gradients = {p: p.grad for p in _params(optimizer) if p.grad is not None}
+        self.gradients = {p: p.grad for p in parameters_of(optimizer) if p.grad is not None}
 
     def complete(self, gradients: Mapping[Tensor, Any]) -> None:
         """Note which nodes are whole gradients, and which only summands."""
@@ -395,7 +395,7 @@ def _check_same(first: Trace, second: Trace) -> None:
     number = {
         node: i
         for run in (first, second)
-        for i, node in enumerate((*run.inputs, *run.parameters, *run.nodes))
+        for i, node in enumerate((*run.arguments, *run.nodes))
     }
 
     def same(x: Any, y: Any) -> bool:
