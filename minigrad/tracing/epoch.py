@@ -112,11 +112,11 @@ def epoch_source(
     Returns
     -------
     str
-        It needs NumPy and Numba only.  ``run(*examples, order, *parameters, *states, t, rates,
-        *hyperparameters, losses)`` makes a step for each element of `losses`, with the batch that
+        It needs NumPy and Numba only.  ``run(*examples, order, *parameters, *fixed, *states, t,
+        rates, *hyperparameters, losses)`` makes a step for each element of `losses`, with the batch that
         `order` (of int64) has there.  `states` are flat, those of the first part's first parameter
-        first; `t`, of float64, has the number of updates of each part so far, then with
-        ``nonfinite="skip"`` that of updates left out, and is kept up to date; `rates` is of shape (groups, steps); `hyperparameters` are those of each part in
+        first; `t`, of float64, has the number of updates of each part so far, and behind them with
+        ``nonfinite="skip"`` that of the updates left out, and is kept up to date; `rates` is of shape (groups, steps); `hyperparameters` are those of each part in
         turn, but for the learning rate.  It returns the place in ``trace.parameters`` of a gradient
         that was not finite and ended the run, or -1.
     """
@@ -137,8 +137,9 @@ class _Epoch:
         globals_ = [code.functions, *(part.update.definitions for part in parts)]
         self.taken = set(re.findall(r"[^\W\d]\w*", re.sub(r"#.*", "", written)))
         self.taken.update(*(re.findall(r"(?m)^(?:def )?(\w+)", text) for text in globals_))
-        leaves = [node.name for node in (*trace.inputs, *trace.parameters)]
-        self.taken.update(dir(builtins), leaves, code.gradients, ("np", "math", "njit", "exact", "fast", "run"))
+        leaves = [node.name for node in trace.arguments]
+        self.taken.update(dir(builtins), leaves, code.gradients)
+        self.taken.update(("np", "math", "njit", "exact", "fast", "run"))
         # An index of one short loop may be that of another; it must only be no array.
         self.arrays = {*leaves, *code.gradients}
         self.arrays.update(re.findall(r"(?m)^(\w+) *=", "\n".join(code.buffers)))
@@ -167,7 +168,7 @@ class _Epoch:
         numbers = self._numbers()
         arguments = [
             *examples, self.order,
-            *(node.name for node in trace.parameters),
+            *(node.name for node in (*trace.parameters, *trace.fixed)),
             *(name for names in states.values() for name in names),
             self.t, self.rates,
             *(name for names in numbers for name in names.values()),
@@ -208,7 +209,7 @@ class _Epoch:
 
     def _docstring(self) -> str:
         """Return what `run` says about its arguments."""
-        skipped = ", its last element the steps left out" if self.nonfinite == "skip" else ""
+        skipped = ", in its last element the steps left out" if self.nonfinite == "skip" else ""
         if len(self.parts) > 1:
             skipped = " of parameters that share a rule" + skipped
         rest = RUN.format(order=self.order, rates=self.rates, t=self.t, skipped=skipped)
@@ -222,6 +223,8 @@ class _Epoch:
         lines = [f"One batch: {_shapes(self.trace.inputs)}."]
         if self.trace.parameters:
             lines.append(f"Parameters: {_shapes(self.trace.parameters)}.")
+        if self.trace.fixed:
+            lines.append(f"Read, and not updated: {_shapes(self.trace.fixed)}.")
         if self.clip is not None:
             lines.append(f"Gradients are clipped by {self.clip.kind}, to {self.clip.limit!r}.")
         return "\n".join(textwrap.fill(line, 100, subsequent_indent="    ") for line in lines)
@@ -315,7 +318,7 @@ class _Epoch:
         lines = ["# check"]
         if self.nonfinite == "skip":
             all_finite = " and ".join(f"{finite}({g})" for g in gradients.values())
-            skipped = f"    {self.t}[{len(self.parts)}] += 1.0"
+            skipped = f"    {self.t}[-1] += 1.0"
             return [*lines, f"if not ({all_finite}):", skipped, "    continue"]
         for place, g in gradients.items():
             name = self.trace.parameters[place].name

@@ -23,7 +23,7 @@ from minigrad.tracing.node import Node, Unsupported
 from minigrad.tracing.source import Formulas
 from minigrad.tracing.trace import Trace
 
-__all__ = ["LoopCode", "loops"]
+__all__ = ["LoopCode", "loops", "with_free_names"]
 
 RESERVED = frozenset(
     {*SIZED, *OF_ANY_TYPE, *(f"{name}32" for name in SIZED), "np", "njit", "math", *dir(builtins)}
@@ -115,13 +115,23 @@ def loops(trace: Trace, *, blas: bool = False) -> LoopCode:
     return _Writer(trace, blas).code()
 
 
+def with_free_names(trace: Trace) -> Trace:
+    """Give what a trace reads other names, where the loops call something by these."""
+    taken = {leaf.name for leaf in trace.arguments} | RESERVED
+    for leaf in trace.arguments:
+        if leaf.name in RESERVED:
+            leaf.name = unused(leaf.name, taken)
+            taken.add(leaf.name)
+    return trace
+
+
 class _Writer:
     """Writes the lines."""
 
     def __init__(self, trace: Trace, blas: bool) -> None:
         self.trace, self.blas = trace, blas
         self.kept: Kept = kept(trace, blas)
-        leaves = (*trace.inputs, *trace.parameters)
+        leaves = trace.arguments
         for leaf in leaves:
             if leaf.name in RESERVED:
                 raise Unsupported(
