@@ -51,8 +51,10 @@ def compile(
     ----------
     loss : callable
         ``loss(X, y)``, or with any other number of arrays: of one batch, examples along the first
-        axis.  It is traced at the first call, see `trace`; what it reads besides its arguments and
-        the parameters, such as a Python number, is fixed then.
+        axis.  It is traced, see `trace`, when a batch of a size first occurs.  Tensors that it
+        reads are read anew at every call, frozen ones too, and it is traced again after one has
+        been frozen, or is no longer.  All else is as it was when it was traced: Python numbers and
+        flags, arrays that are no Tensors, and what it drew from a generator with a fixed seed.
     optimizer : optim.Optimizer
         One whose rule is elementwise: any but Muon.
     batch_size : int
@@ -83,9 +85,16 @@ def compile(
     every call.  The update rounds as the optimizer does; sums in forward and backward may be added
     up in another order than NumPy's, so that losses differ in the last digits.
 
-    The first call compiles, in a second or two, and writes the code to a file, which is named by a
-    digest of what is in it.  Later processes find file and machine code there.  The folder may be
-    deleted at any time.
+    The first call compiles, and writes the code to a file, which is named by a digest of what is in
+    it.  Later processes find file and machine code there.  The folder may be deleted at any time.
+    How long it takes grows with the number of loops, and so with layers and parameters, not with
+    examples: 0.7 s for a linear model, 3 s for a network of three layers, and 11 s for one of
+    nine, on one machine.  It is twice that if a last batch is smaller, since that is code of its
+    own, and a flag of the optimizer that is changed compiles once more.
+
+    Units that have gradient 0 for hundreds of steps, such as those of a relu that is never active,
+    let Adam's second moment decay to subnormal numbers, with which processors are slow: an epoch of
+    a small network took 0.64 ms then, instead of 0.135 ms.
 
     Examples
     --------
@@ -229,7 +238,10 @@ class CompiledEpoch:
         Raises
         ------
         ValueError, TypeError
-            If an argument does not fit; nothing has been changed.
+            If an argument or a tensor does not fit, or a label or index among the examples is out
+            of range; nothing has been changed.
+        IndexError
+            If an index that the loss computes is out of range.  The steps before have been made.
         FloatingPointError
             If a gradient holds NaN or infinity, and the optimizer has ``nonfinite="raise"``.  The
             steps before have been made.

@@ -113,12 +113,13 @@ def epoch_source(
     -------
     str
         It needs NumPy and Numba only.  ``run(*examples, order, *parameters, *fixed, *states, t,
-        rates, *hyperparameters, losses)`` makes a step for each element of `losses`, with the batch that
-        `order` (of int64) has there.  `states` are flat, those of the first part's first parameter
-        first; `t`, of float64, has the number of updates of each part so far, and behind them with
-        ``nonfinite="skip"`` that of the updates left out, and is kept up to date; `rates` is of shape (groups, steps); `hyperparameters` are those of each part in
-        turn, but for the learning rate.  It returns the place in ``trace.parameters`` of a gradient
-        that was not finite and ended the run, or -1.
+        rates, *hyperparameters, losses)`` makes a step for each element of `losses`, with the batch
+        that `order` (of int64) has there.  `states` are flat, those of the first part's first
+        parameter first; `t`, of float64, has the number of updates of each part so far, and behind
+        them with ``nonfinite="skip"`` that of the updates left out, and is kept up to date; `rates`
+        is of shape (groups, steps); `hyperparameters` are those of each part in turn, but for the
+        learning rate.  It returns the place in ``trace.parameters`` of a gradient that was not
+        finite and ended the run, or -1.
     """
     return _Epoch(trace, code, parts, nonfinite, clip).text(optimizer)
 

@@ -25,10 +25,10 @@ Array = npt.NDArray[Any]
 class Range(NamedTuple):
     """The numbers that an input may hold."""
 
-    input: int  # its place among the inputs
+    place: int  # of the input
     used: tuple[int, ...]  # which numbers of an example, flat
     least: int
-    count: int  # all are below this
+    below: int
     reason: str
 
 
@@ -46,9 +46,9 @@ def ranges_of(trace: Trace) -> list[Range]:
     >>> from minigrad.tracing import trace
     >>> table = Tensor(np.ones((7, 2)), requires_grad=True)
     >>> def loss(words):
-    ...     return table[words[:, 1]].sum()
+    ...     return (table[words[:, 1]] ** 2).sum()
     >>> ranges_of(trace(loss, np.zeros((4, 3), int)))
-    [Range(input=0, used=(1,), least=-7, count=7, reason='indices into an axis of length 7')]
+    [Range(place=0, used=(1,), least=-7, below=7, reason='indices into an axis of length 7')]
     """
     found: dict[tuple[int, tuple[int, ...]], Range] = {}
     wanted = [(check.node, 0, check.count, check.complaint) for check in trace.checks]
@@ -56,7 +56,7 @@ def ranges_of(trace: Trace) -> list[Range]:
         wanted += [
             (index, -n, n, f"indices into an axis of length {n}") for index, n in data_parts(node)
         ]
-    for node, least, count, reason in wanted:
+    for node, least, below, reason in wanted:
         if node.kind == "constant":
             continue
         source, places = _moved(node)
@@ -71,9 +71,9 @@ def ranges_of(trace: Trace) -> list[Range]:
         place = trace.inputs.index(source)
         used = tuple(np.unique(places % size).tolist()) if size else ()
         if (before := found.get((place, used))) is not None:
-            least, count = max(least, before.least), min(count, before.count)
+            least, below = max(least, before.least), min(below, before.below)
             reason = before.reason
-        found[place, used] = Range(place, used, least, count, reason)
+        found[place, used] = Range(place, used, least, below, reason)
     return list(found.values())
 
 
@@ -101,13 +101,13 @@ def _moved(node: Node) -> tuple[Node | None, Array]:
 
 def check_ranges(ranges: list[Range], trace: Trace, arrays: list[Array]) -> None:
     """Raise ValueError if a number among the examples is not in its range."""
-    for place, used, least, count, reason in ranges:
+    for place, used, least, below, reason in ranges:
         x = arrays[place].reshape(len(arrays[place]), -1)
         if len(used) < x.shape[1]:
             x = x[:, list(used)]
-        if x.size and not (x.min() >= least and x.max() < count):
-            bad = x[~((x >= least) & (x < count))][0]
+        if x.size and not (x.min() >= least and x.max() < below):
+            bad = x[~((x >= least) & (x < below))][0]
             raise ValueError(
                 f"{trace.inputs[place].name} holds {bad}; accepted are whole numbers from {least}, "
-                f"below {count} ({reason})"
+                f"below {below} ({reason})"
             )
