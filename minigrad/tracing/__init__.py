@@ -13,7 +13,7 @@ How a step is written down, in the order in which it happens:
 How it runs compiled:
 
 - `loops`: the nodes as loops over numbers, with `kept` (which arrays there are), `nests` (the loops
-  around an element), `elements` (an element's expression) and `functions_of_numbers` (exp, tanh, ...
+- `trace`: runs the loss and `backpropagate` on stand-ins, with `undisturbed` to see that nothing
   as arithmetic);
 - `rule`: the optimizer's rule as text, from its own source; `clip`: clipping as text;
 - `epoch`: all of it as one function over batches; `generated`: the file that keeps it;
@@ -21,8 +21,8 @@ How it runs compiled:
 """
 
 from minigrad.tracing.compile import CompiledEpoch, compile  # noqa: A004
-from minigrad.tracing.node import Unsupported, ValueNeeded
+from minigrad.tracing.node import Trace, Unsupported, ValueNeeded
 from minigrad.tracing.source import source
-from minigrad.tracing.trace import Trace, trace
+from minigrad.tracing.trace import trace
 
 __all__ = ["CompiledEpoch", "Trace", "Unsupported", "ValueNeeded", "compile", "source", "trace"]

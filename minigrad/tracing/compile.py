@@ -26,8 +26,9 @@ from minigrad.tracing.given import (
     checked_rates,
     look_again,
 )
+from minigrad.tracing.node import Trace
 from minigrad.tracing.rule import update_of
-from minigrad.tracing.trace import Trace, trace
+from minigrad.tracing.trace import trace
 
 __all__ = ["CompiledEpoch", "compile"]
 
