@@ -190,10 +190,11 @@ def inverse(axes: int | Sequence[int] | None) -> Any:
 
 def scatter(x: Any, index: Any, shape: tuple[int, ...]) -> Any:
     """Put x at `index` of an array of zeros; an element that is named twice receives both."""
-    if not isinstance(x, np.ndarray | np.generic):  # while a step is traced
-        return x.record(scatter, index=index, shape=shape)
-    z = np.zeros(shape, x.dtype)
     parts = index if isinstance(index, tuple) else (index,)
+    for part in (x, *parts):
+        if getattr(part, "stands_for_array", False):  # while a step is traced
+            return part.record(scatter, x, index=index, shape=shape)
+    z = np.zeros(shape, x.dtype)
     if all(part is None or part is ... or isinstance(part, int | slice) for part in parts):
         z[index] = x
     else:

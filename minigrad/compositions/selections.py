@@ -46,8 +46,13 @@ def take(a: Any, indices: Any, axis: int | None = None) -> Any:
 
 def _whole(indices: Any) -> npt.NDArray[np.intp]:
     """Whole numbers, as NumPy takes them: no fractions, True as 1, and an empty list."""
-    array = np.asarray(bare(indices))
-    return array.astype(np.intp, casting="safe" if array.size else "unsafe")
+    array: Any = bare(indices)
+    if not getattr(array, "stands_for_array", False):  # as it does while a step is traced
+        array = np.asarray(array)
+    whole: npt.NDArray[np.intp] = array.astype(
+        np.intp, casting="safe" if array.size else "unsafe", copy=False
+    )
+    return whole
 
 
 @stands_for(np.delete)

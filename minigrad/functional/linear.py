@@ -71,8 +71,8 @@ def embedding(weight: Any, index: Any) -> Any:
 
 def _sum_rows_at(g: Any, *, index: Any, rows: int) -> Any:
     """Add each row where it goes."""
-    if not isinstance(g, np.ndarray):  # while a step is traced
-        return g.record(linear_maps.scatter, index=index, shape=(rows, g.shape[-1]))
+    if not isinstance(g, np.ndarray) or not isinstance(index, np.ndarray):  # a step is traced
+        return linear_maps.scatter(g, index, (rows, g.shape[-1]))
     z = np.zeros((rows, g.shape[-1]), g.dtype)
     g = np.ascontiguousarray(g)
     kernels = kernels_for(g)

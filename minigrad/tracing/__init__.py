@@ -22,8 +22,8 @@ How it runs compiled:
 """
 
 from minigrad.tracing.compile import CompiledEpoch, compile  # noqa: A004
-from minigrad.tracing.node import Unsupported, ValueNeeded
+from minigrad.tracing.node import Trace, Unsupported, ValueNeeded
 from minigrad.tracing.source import source
-from minigrad.tracing.trace import Trace, trace
+from minigrad.tracing.trace import trace
 
 __all__ = ["CompiledEpoch", "Trace", "Unsupported", "ValueNeeded", "compile", "source", "trace"]

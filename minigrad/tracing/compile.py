@@ -27,9 +27,10 @@ from minigrad.tracing.given import (
     look_again,
 )
 from minigrad.tracing.loops import loops, with_free_names
+from minigrad.tracing.node import Trace
 from minigrad.tracing.ranges import Range, check_ranges, ranges_of
 from minigrad.tracing.rule import update_of
-from minigrad.tracing.trace import Trace, trace
+from minigrad.tracing.trace import trace
 
 __all__ = ["CompiledEpoch", "compile"]
 

@@ -19,8 +19,8 @@ import numpy as np
 
 from minigrad.tracing.clip import Clip, clipping
 from minigrad.tracing.names import unused
+from minigrad.tracing.node import Trace
 from minigrad.tracing.rule import Update
-from minigrad.tracing.trace import Trace
 
 if TYPE_CHECKING:
     from minigrad.tracing.loops import LoopCode

@@ -17,8 +17,7 @@ import numpy.typing as npt
 from minigrad.tensor import Tensor
 from minigrad.tracing.clip import Clip
 from minigrad.tracing.epoch import Part
-from minigrad.tracing.node import Node
-from minigrad.tracing.trace import Trace
+from minigrad.tracing.node import Node, Trace
 
 __all__ = [
     "Input", "as_traced", "check_limit", "checked_clip", "checked_examples",

@@ -31,8 +31,7 @@ from minigrad.tracing.elements import (
     mapped,
     parts_of,
 )
-from minigrad.tracing.node import Node
-from minigrad.tracing.trace import Trace
+from minigrad.tracing.node import Node, Trace
 
 __all__ = ["UNROLLED", "Kept", "by_blas", "kept", "with_own_gradients"]
 

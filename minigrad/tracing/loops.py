@@ -19,9 +19,8 @@ from minigrad.tracing.functions_of_numbers import OF_ANY_TYPE, SIZED, function_t
 from minigrad.tracing.kept import Kept, by_blas, kept, with_own_gradients
 from minigrad.tracing.names import unused, variable_names
 from minigrad.tracing.nests import INDENT, Nests
-from minigrad.tracing.node import Node, Unsupported
+from minigrad.tracing.node import Node, Trace, Unsupported
 from minigrad.tracing.source import Formulas
-from minigrad.tracing.trace import Trace
 
 __all__ = ["LoopCode", "loops", "with_free_names"]
 

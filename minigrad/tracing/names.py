@@ -8,17 +8,14 @@ import inspect
 import keyword
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from minigrad.nn.module import Module
 from minigrad.tensor import Tensor
 from minigrad.tracing.frames import is_library
-from minigrad.tracing.node import Node, Site
-
-if TYPE_CHECKING:
-    from minigrad.tracing.trace import Trace
+from minigrad.tracing.node import Node, Site, Trace
 
 __all__ = [
     "RESERVED", "parameter_names", "tensors_of", "unused", "variable_names", "variables_of",

@@ -1,14 +1,17 @@
-"""One step of a trace: a call of NumPy, what it is called with, and what it gives."""
+"""What a trace consists of: calls of NumPy, what they are called with, and what they give."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["EAGER", "Check", "Node", "Section", "Site", "Unsupported", "ValueNeeded"]
+from minigrad.tensor import Tensor
+
+__all__ = ["EAGER", "Check", "Node", "Section", "Site", "Trace", "Unsupported", "ValueNeeded"]
 
 Kind = Literal["input", "parameter", "constant", "operation"]
 Section = Literal["forward", "backward"]
@@ -118,3 +121,57 @@ class Check:
 
     def __init__(self, node: Node, count: int, complaint: str) -> None:
         self.node, self.count, self.complaint = node, count, complaint
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A step, written down: what `trace` returns, and `source` and `compile` read.
+
+    Attributes
+    ----------
+    name : str
+        Of the traced function.
+    inputs : tuple of Node
+        The arrays it was called with.
+    parameters : tuple of Node
+        One for each leaf with `requires_grad` on which the loss depends.
+    tensors : tuple of Tensor
+        These leaves.
+    loss : Node
+        Of shape ().
+    gradients : tuple of Node
+        ∂loss/∂parameter, each of its parameter's shape and dtype.
+    nodes : tuple of Node
+        The operations that loss and gradients take, each after those it needs.
+    checks : tuple of Check
+        What the values of inputs have to fulfil.
+    optimizer : Optimizer or None
+        Whose step comes at the end, if the traced function makes one.
+    fixed : tuple of Node
+        One for each leaf without `requires_grad` that is read, such as a frozen parameter: what it
+        holds may change between steps, and no step changes it.
+    fixed_tensors : tuple of Tensor
+        These leaves.
+    """
+
+    name: str
+    inputs: tuple[Node, ...]
+    parameters: tuple[Node, ...]
+    tensors: tuple[Tensor, ...]
+    loss: Node
+    gradients: tuple[Node, ...]
+    nodes: tuple[Node, ...]
+    checks: tuple[Check, ...]
+    optimizer: Any = None
+    fixed: tuple[Node, ...] = ()
+    fixed_tensors: tuple[Tensor, ...] = ()
+
+    @property
+    def arguments(self) -> tuple[Node, ...]:
+        """What the step is given: inputs, parameters and what is fixed."""
+        return *self.inputs, *self.parameters, *self.fixed
+
+    def __repr__(self) -> str:
+        inputs = ", ".join(f"{node.name}: {node.shape}" for node in self.inputs)
+        parameters = ", ".join(f"{node.name}: {node.shape}" for node in self.parameters)
+        return f"<trace of {self.name}({inputs}), by {parameters}: {len(self.nodes)} operations>"

@@ -14,8 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from minigrad.tracing.elements import data_parts, parts_of
-from minigrad.tracing.node import Node, Unsupported
-from minigrad.tracing.trace import Trace
+from minigrad.tracing.node import Node, Trace, Unsupported
 
 __all__ = ["Range", "check_ranges", "ranges_of"]
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from types import CodeType, FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
-from minigrad.tracing.frames import TRACING, assigned, is_library
+from minigrad.tracing.frames import TRACING, asked_at, assigned, is_library
 from minigrad.tracing.node import EAGER, Check, Kind, Node, Section, Site, Unsupported
 
-__all__ = ["Recorder"]
+__all__ = ["Recorder", "called"]
 
 ENGINE = tuple(
     f"{name}.py"
@@ -22,7 +22,13 @@ ENGINE = tuple(
 
 
 class Recorder:
-    """The nodes so far, and to what the next one belongs."""
+    """The nodes so far, and to what the next one belongs.
+
+    Attributes
+    ----------
+    refused : Unsupported or None
+        The first refusal: a traced function that catches it does not make the step traceable.
+    """
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.nodes: list[Node] = []
@@ -30,7 +36,8 @@ class Recorder:
         self.row = 0
         self.section: Section = "forward"
         self.code: CodeType | None = getattr(function, "__code__", None)
-        self._constants: dict[int, tuple[Any, Node]] = {}
+        self.refused: Unsupported | None = None
+        self._constants: dict[int, tuple[npt.NDArray[Any], Node]] = {}
         self._last_site: tuple[int, int] | None = None
         self._round = 0
 
@@ -39,10 +46,30 @@ class Recorder:
         return Node(kind, value, name=name)
 
     def constant(self, value: npt.NDArray[Any]) -> Node:
-        """Return the node of an array that is no input: one for each array."""
-        if id(value) not in self._constants:
-            self._constants[id(value)] = value, self.leaf("constant", value)
-        return self._constants[id(value)][1]
+        """Return the node of an array that is no input, with the values that it has now.
+
+        One for each array, and another once it was changed in place: a node's values are a copy.
+        """
+        kept = self._constants.get(id(value))  # which nothing else gets while we hold the array
+        if kept is None or not _same_bits(value, kept[1].value):
+            kept = self._constants[id(value)] = value, self.leaf("constant", value.copy(order="K"))
+        return kept[1]
+
+    def check_constants(self) -> None:
+        """Refuse arrays that were changed after they were used: a VJP that needs one is wrong."""
+        for value, node in self._constants.values():
+            if not _same_bits(value, node.value):
+                self.refuse(
+                    Unsupported(
+                        f"an array of shape {value.shape} was changed in place after the step had "
+                        f"used it, so its gradient would be another; make a new one, or {EAGER}"
+                    )
+                )
+
+    def refuse(self, error: Unsupported) -> NoReturn:
+        """Raise the error, and remember it."""
+        self.refused = self.refused or error
+        raise error
 
     def operation(
         self,
@@ -53,27 +80,42 @@ class Recorder:
     ) -> Symbol:
         """Note a call whose result is `value`."""
         if isinstance(value, tuple | list) or not hasattr(value, "dtype"):
-            raise Unsupported(
-                f"{_called(function)} gives no single array, so a traced step cannot hold it; "
-                + EAGER
+            self.refuse(
+                Unsupported(
+                    f"{called(function)} at {asked_at()} gives no single array, so a traced step "
+                    f"cannot hold it; {EAGER}"
+                )
             )
         node = Node(
             "operation", np.asarray(value), function,
-            tuple(self._operand(x) for x in arguments),
-            {key: self._operand(x, bare=True) for key, x in options.items()},
+            tuple(map(self._operand, arguments)),
+            {key: self._option(x) for key, x in options.items()},
             row=self.row, section=self.section,
         )  # fmt: skip
         node.name, node.site = self._names()
         self.nodes.append(node)
-        return Symbol(node, self)
+        result = Symbol(node, self)
+        result.is_scalar = isinstance(value, np.generic)
+        return result
 
-    def _operand(self, x: Any, bare: bool = False) -> Any:
+    def _operand(self, x: Any) -> Any:
+        """Return a node for a Symbol and for an array; a number as it is."""
         if isinstance(x, Symbol):
             return x.node
-        if isinstance(x, np.ndarray | np.generic) and not bare:
+        if isinstance(x, np.ndarray | np.generic):
             return self.constant(x if isinstance(x, np.ndarray) else np.asarray(x))
         if isinstance(x, list | tuple):
-            return type(x)(self._operand(part, bare) for part in x)
+            return type(x)(map(self._operand, x))
+        return x
+
+    def _option(self, x: Any) -> Any:
+        """Return a node for a Symbol; an array, such as an index, stays one, with its values."""
+        if isinstance(x, Symbol):
+            return x.node
+        if isinstance(x, np.ndarray):
+            return self.constant(x).value
+        if isinstance(x, list | tuple):
+            return type(x)(map(self._option, x))
         return x
 
     def _names(self) -> tuple[str, tuple[Site, str] | None]:
@@ -101,7 +143,12 @@ class Recorder:
         return inner or "", None
 
 
-def _called(function: Callable[..., Any]) -> str:
+def _same_bits(x: npt.NDArray[Any], y: npt.NDArray[Any]) -> bool:
+    return (x.shape, x.dtype) == (y.shape, y.dtype) and x.tobytes() == y.tobytes()
+
+
+def called(function: Callable[..., Any]) -> str:
+    """Return how a function of NumPy is called: ``np.linalg.solve``."""
     module = getattr(function, "__module__", None) or "numpy"
     return f"{module.replace('numpy', 'np', 1)}.{getattr(function, '__name__', function)}"
 

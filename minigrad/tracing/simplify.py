@@ -17,14 +17,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from minigrad.tracing.node import Check, Node
-
-if TYPE_CHECKING:
-    from minigrad.tracing.trace import Trace
+from minigrad.tracing.node import Check, Node, Trace
 
 __all__ = ["simplified"]
 

@@ -20,8 +20,7 @@ import numpy as np
 
 from minigrad.linear_maps import scatter
 from minigrad.tracing.names import RESERVED, unused, variable_names
-from minigrad.tracing.node import EAGER, Node, Unsupported
-from minigrad.tracing.trace import Trace
+from minigrad.tracing.node import EAGER, Node, Trace, Unsupported
 
 if TYPE_CHECKING:
     from minigrad.tracing.rule import Update

@@ -12,7 +12,6 @@ import inspect
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -28,67 +27,13 @@ from minigrad.tracing.names import (
     parameter_names,
     unused,
 )
-from minigrad.tracing.node import EAGER, Check, Node, Unsupported
+from minigrad.tracing.node import EAGER, Node, Trace, Unsupported
 from minigrad.tracing.record import Recorder
 from minigrad.tracing.simplify import simplified
 from minigrad.tracing.symbol import Symbol
 from minigrad.tracing.undisturbed import Surroundings, parameters_of
 
 __all__ = ["Trace", "trace"]
-
-
-@dataclass(frozen=True)
-class Trace:
-    """A step, written down: what `trace` returns, and `source` and `compile` read.
-
-    Attributes
-    ----------
-    name : str
-        Of the traced function.
-    inputs : tuple of Node
-        The arrays it was called with.
-    parameters : tuple of Node
-        One for each leaf with `requires_grad` on which the loss depends.
-    tensors : tuple of Tensor
-        These leaves.
-    loss : Node
-        Of shape ().
-    gradients : tuple of Node
-        ∂loss/∂parameter, each of its parameter's shape and dtype.
-    nodes : tuple of Node
-        The operations that loss and gradients take, each after those it needs.
-    checks : tuple of Check
-        What the values of inputs have to fulfil.
-    optimizer : Optimizer or None
-        Whose step comes at the end, if the traced function makes one.
-    fixed : tuple of Node
-        One for each leaf without `requires_grad` that is read, such as a frozen parameter: what it
-        holds may change between steps, and no step changes it.
-    fixed_tensors : tuple of Tensor
-        These leaves.
-    """
-
-    name: str
-    inputs: tuple[Node, ...]
-    parameters: tuple[Node, ...]
-    tensors: tuple[Tensor, ...]
-    loss: Node
-    gradients: tuple[Node, ...]
-    nodes: tuple[Node, ...]
-    checks: tuple[Check, ...]
-    optimizer: Any = None
-    fixed: tuple[Node, ...] = ()
-    fixed_tensors: tuple[Tensor, ...] = ()
-
-    @property
-    def arguments(self) -> tuple[Node, ...]:
-        """What the step is given: inputs, parameters and what is fixed."""
-        return *self.inputs, *self.parameters, *self.fixed
-
-    def __repr__(self) -> str:
-        inputs = ", ".join(f"{node.name}: {node.shape}" for node in self.inputs)
-        parameters = ", ".join(f"{node.name}: {node.shape}" for node in self.parameters)
-        return f"<trace of {self.name}({inputs}), by {parameters}: {len(self.nodes)} operations>"
 
 
 def trace(
@@ -217,6 +162,7 @@ def _run(
                     f"the loss uses {name}, but does not pass it a gradient; give its values as "
                     f"an input, or set its requires_grad to False, or {EAGER}"
                 )
+        recorder.check_constants()
         value = loss._data
         gradients = tuple(_node(found[tensor], recorder) for tensor in leaves)
     return Trace(
@@ -279,6 +225,8 @@ def _call(function: Callable[..., Any], inputs: list[Symbol], watcher: Watcher) 
         ) from error
     finally:
         watchers.remove(watcher)
+        if watcher.recorder.refused is not None:  # which the function may have caught
+            raise watcher.recorder.refused
     graphless = not isinstance(output, Tensor) or output.op is None
     if graphless and watcher.differentiated is not None:
         output = watcher.differentiated
