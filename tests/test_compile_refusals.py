@@ -92,6 +92,7 @@ def test_a_loss_that_does_not_go_with_the_optimizer_is_refused(folder: Path) -> 
     optimizer = line.optimizer
 
     def step(X: Any, y: Any) -> Any:
+        optimizer.zero_grad()
         loss = line.loss(X, y)
         loss.backward()
         optimizer.step()
