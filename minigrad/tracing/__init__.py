@@ -13,11 +13,12 @@ How a step is written down, in the order in which it happens:
 How it runs compiled:
 
 - `loops`: the nodes as loops over numbers, with `kept` (which arrays there are), `nests` (the loops
-- `trace`: runs the loss and `backpropagate` on stand-ins, with `undisturbed` to see that nothing
-  as arithmetic);
+  around an element), `elements` (an element's expression) and `functions_of_numbers` (exp, tanh and
+  others as arithmetic);
 - `rule`: the optimizer's rule as text, from its own source; `clip`: clipping as text;
 - `epoch`: all of it as one function over batches; `generated`: the file that keeps it;
-- `compile`: calls it with live parameters and state, after `given` has checked what it is given.
+- `compile`: calls it with live parameters and state, after `given` and `ranges` have
+  checked what it is given.
 """
 
 from minigrad.tracing.compile import CompiledEpoch, compile  # noqa: A004

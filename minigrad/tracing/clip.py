@@ -116,7 +116,7 @@ def clipping(
     lines = ["# clip"]
     if all(node.dtype == np.float32 for node in nodes.values()):  # squares fit into float64
         lines += _sum(total, [f"{squares}({g}, 1.0)" for g in gradients.values()])
-        length, factor = norm, f"{limit} / {norm}"
+        length, scales = norm, scale
     else:
         unit, largest, unit_for = map(name, ("unit", "largest", "unit_for"))
         functions += OUT_OF_RANGE.format(largest=largest, unit_for=unit_for)
@@ -130,13 +130,17 @@ def clipping(
             f"    {unit} = {unit_for}({most})",
             *(f"    {line}" for line in add),
         ]
-        length, factor = f"{norm} / {unit}", f"{limit} / {norm} * {unit}"
+        # One after the other, as optim does: their product may leave float64's range.
+        length, scales = f"{norm} / {unit}", f"{unit} * {scale}"
     lines += [
         f"{norm} = math.sqrt({total})",
-        f"{scale} = {factor} if {length} > {limit} and {norm} < math.inf else 1.0",
+        f"if {length} > {limit} and {norm} < math.inf:",
+        f"    {scale} = {limit} / {norm}",
+        "else:",
+        f"    {scales.replace(' * ', ' = ')} = 1.0",
     ]
     return Clipping(
-        functions, lines, lambda place, text: cast(nodes[place], f"{text} * {scale}")
+        functions, lines, lambda place, text: cast(nodes[place], f"{text} * {scales}")
     )
 
 

@@ -13,6 +13,7 @@ from collections.abc import Container, Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from minigrad import linear_maps
 from minigrad.tracing.functions_of_numbers import OF_ANY_TYPE, SIZED, literal, sized_name
@@ -194,7 +195,7 @@ class Elements:
                 f"a constant array of shape {x.shape} is too large to be written out; make it an "
                 f"input of the loss, or {EAGER}"
             )
-        text = f"np.array({x.value.tolist()!r}, np.{x.dtype.name})"
+        text = f"np.array({_nested(x.value)}, np.{x.dtype.name})"
         return self.constants.setdefault(text, f"CONSTANT_{len(self.constants) + 1}")
 
     def _call(self, x: Node, index: Index) -> tuple[str, int]:
@@ -398,6 +399,13 @@ def data_parts(node: Node) -> list[tuple[Node, int]]:
             found.append((as_node(part), shape[axis]))
         axis += part is not None
     return found
+
+
+def _nested(values: npt.NDArray[Any]) -> str:
+    """Return an array as the text of lists in lists; its infinities and NaN are NumPy's."""
+    if values.ndim:
+        return f"[{', '.join(map(_nested, values))}]"
+    return literal(values, np.float64 if values.dtype.kind == "f" else values.dtype)
 
 
 def _line(i: str, start: int, step: int) -> str:

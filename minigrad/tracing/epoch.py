@@ -8,6 +8,7 @@ each parameter group (`rule`).  What it adds itself is the frame around them, an
 from __future__ import annotations
 
 import ast
+import builtins
 import re
 import textwrap
 from collections.abc import Iterable, Sequence
@@ -73,6 +74,14 @@ def {finite}(g):
     return total == zero
 '''
 
+RUN = (
+    "{order} holds the places of examples, of one batch after the other; {rates} the learning "
+    "rates, a row for each parameter group.  Parameters and the optimizer's states behind them, "
+    "which are flat, are updated in place; {t} counts the updates{skipped}.  Returns -1, or the "
+    "number of the parameter whose gradient was not finite and ended the run."
+)
+
+
 def epoch_source(
     trace: Trace,
     code: LoopCode,
@@ -103,13 +112,14 @@ def epoch_source(
     Returns
     -------
     str
-        It needs NumPy and Numba only.  ``run(*examples, order, *parameters, *states, t, rates,
-        *hyperparameters, losses)`` makes a step for each element of `losses`, with the batch that
-        `order` (of int64) has there.  `states` are flat, those of the first part's first parameter
-        first; `t`, of float64, has the number of updates of each part so far, and is kept up to
-        date; `rates` is of shape (groups, steps); `hyperparameters` are those of each part in
-        turn, but for the learning rate.  It returns the place in ``trace.parameters`` of a gradient
-        that was not finite and ended the run, or -1.
+        It needs NumPy and Numba only.  ``run(*examples, order, *parameters, *fixed, *states, t,
+        rates, *hyperparameters, losses)`` makes a step for each element of `losses`, with the batch
+        that `order` (of int64) has there.  `states` are flat, those of the first part's first
+        parameter first; `t`, of float64, has the number of updates of each part so far, and behind
+        them with ``nonfinite="skip"`` that of the updates left out, and is kept up to date; `rates`
+        is of shape (groups, steps); `hyperparameters` are those of each part in turn, but for the
+        learning rate.  It returns the place in ``trace.parameters`` of a gradient that was not
+        finite and ended the run, or -1.
     """
     return _Epoch(trace, code, parts, nonfinite, clip).text(optimizer)
 
@@ -128,8 +138,9 @@ class _Epoch:
         globals_ = [code.functions, *(part.update.definitions for part in parts)]
         self.taken = set(re.findall(r"[^\W\d]\w*", re.sub(r"#.*", "", written)))
         self.taken.update(*(re.findall(r"(?m)^(?:def )?(\w+)", text) for text in globals_))
-        leaves = [node.name for node in (*trace.inputs, *trace.parameters)]
-        self.taken.update(leaves, code.gradients, ("np", "math", "njit", "exact", "fast", "run"))
+        leaves = [node.name for node in trace.arguments]
+        self.taken.update(dir(builtins), leaves, code.gradients)
+        self.taken.update(("np", "math", "njit", "exact", "fast", "run"))
         # An index of one short loop may be that of another; it must only be no array.
         self.arrays = {*leaves, *code.gradients}
         self.arrays.update(re.findall(r"(?m)^(\w+) *=", "\n".join(code.buffers)))
@@ -158,7 +169,7 @@ class _Epoch:
         numbers = self._numbers()
         arguments = [
             *examples, self.order,
-            *(node.name for node in trace.parameters),
+            *(node.name for node in (*trace.parameters, *trace.fixed)),
             *(name for names in states.values() for name in names),
             self.t, self.rates,
             *(name for names in numbers for name in names.values()),
@@ -190,12 +201,21 @@ class _Epoch:
         run = [
             '@njit(cache=True, error_model="numpy", fastmath={"contract", "reassoc"})',
             *_signature("run", arguments),
-            *_indented(lines),
+            *_indented([self._docstring(), *lines]),
         ]
         own = [code.functions, *self.functions, clipped.functions]
         parts = [HEADER.format(title=self._title(optimizer), facts=self._facts()).rstrip()]
         parts += [text.strip("\n") for text in (*self._rules(), *own, "\n".join(run)) if text]
         return "\n\n\n".join(parts) + "\n"
+
+    def _docstring(self) -> str:
+        """Return what `run` says about its arguments."""
+        skipped = ", in its last element the steps left out" if self.nonfinite == "skip" else ""
+        if len(self.parts) > 1:
+            skipped = " of parameters that share a rule" + skipped
+        rest = RUN.format(order=self.order, rates=self.rates, t=self.t, skipped=skipped)
+        title = f"Make a step for each element of {self.losses}: the loss of its batch."
+        return f'"""{title}\n\n{textwrap.fill(rest, 96)}\n"""'
 
     def _title(self, optimizer: str) -> str:
         return f"Steps of {self.trace.name}: forward, backward and {optimizer or 'update'}."
@@ -204,6 +224,8 @@ class _Epoch:
         lines = [f"One batch: {_shapes(self.trace.inputs)}."]
         if self.trace.parameters:
             lines.append(f"Parameters: {_shapes(self.trace.parameters)}.")
+        if self.trace.fixed:
+            lines.append(f"Read, and not updated: {_shapes(self.trace.fixed)}.")
         if self.clip is not None:
             lines.append(f"Gradients are clipped by {self.clip.kind}, to {self.clip.limit!r}.")
         return "\n".join(textwrap.fill(line, 100, subsequent_indent="    ") for line in lines)
@@ -239,11 +261,12 @@ class _Epoch:
         lines = ["# batch", f"for {self.n} in range({self.batch}):"]
         lines.append(f"    {row} = {self.order}[{self.batch} * {self.step} + {self.n}]")
         for node, source in zip(self.trace.inputs, examples, strict=True):
-            indices = _indices(node.ndim - 1, {*self.arrays, self.n, row})
+            indices = _indices(node.shape[1:], {*self.arrays, self.n, row})
             depth = 1
             for index, length in zip(indices, node.shape[1:], strict=True):
-                lines.append("    " * depth + f"for {index} in range({length}):")
-                depth += 1
+                if index != "0":
+                    lines.append("    " * depth + f"for {index} in range({length}):")
+                    depth += 1
             to, of = ", ".join([self.n, *indices]), ", ".join([row, *indices])
             lines.append("    " * depth + f"{node.name}[{to}] = {source}[{of}]")
         return lines
@@ -255,7 +278,11 @@ class _Epoch:
         return lines
 
     def _flat_parameters(self, updated: Iterable[int]) -> tuple[list[str], dict[int, str]]:
-        """Lines that make flat views of the parameters that are updated, and the views' names."""
+        """Lines that make flat views of the parameters that are updated, and the views' names.
+
+        The rule takes one coordinate after the other, whatever the shape: so states are flat, and
+        one loop over all that lies side by side in memory is faster than a nest of short ones.
+        """
         lines, flat = [], {}
         for place in updated:
             node = self.trace.parameters[place]
@@ -292,9 +319,11 @@ class _Epoch:
         lines = ["# check"]
         if self.nonfinite == "skip":
             all_finite = " and ".join(f"{finite}({g})" for g in gradients.values())
-            return [*lines, f"if not ({all_finite}):", "    continue"]
+            skipped = f"    {self.t}[-1] += 1.0"
+            return [*lines, f"if not ({all_finite}):", skipped, "    continue"]
         for place, g in gradients.items():
-            lines += [f"if not {finite}({g}):", f"    return {place}"]
+            name = self.trace.parameters[place].name
+            lines += [f"if not {finite}({g}):", f"    return {place}  # {name}"]
         return lines
 
     def _update(
@@ -346,10 +375,13 @@ def _shapes(nodes: Iterable[Any]) -> str:
     return ", ".join(f"{node.name} {node.dtype} {node.shape}" for node in nodes)
 
 
-def _indices(count: int, taken: set[str]) -> list[str]:
+def _indices(shape: Sequence[int], taken: set[str]) -> list[str]:
+    """Return an index into a shape: 0 for an axis of length 1, else a variable."""
     indices: list[str] = []
-    for wish in "ijlmpqrsuvwxyz"[:count]:
-        indices.append(unused(wish, taken | set(indices)))
+    letters = iter("ijlmpqrsuvwxyz")
+    for length in shape:
+        wish = "0" if length == 1 else unused(next(letters), taken | set(indices))
+        indices.append(wish)
     return indices
 
 

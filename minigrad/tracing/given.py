@@ -1,14 +1,14 @@
 """What a compiled epoch is given, checked: machine code reads what it is pointed at, and no less.
 
-Each function raises before anything has changed, or returns what it checked in the form that the
-code takes.
+Each function raises before anything of the training has changed, or returns what it checked in the
+form that the code takes.  `look_again` alone sets something, as an optimizer's step does: which
+array a slot updates.
 """
 
 from __future__ import annotations
 
 import math
 import numbers
-import operator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,15 +17,14 @@ import numpy.typing as npt
 from minigrad.tensor import Tensor
 from minigrad.tracing.clip import Clip
 from minigrad.tracing.epoch import Part
-from minigrad.tracing.node import Check, Node, Trace, Unsupported
+from minigrad.tracing.node import Node, Trace
 
 __all__ = [
-    "Input", "as_traced", "check_limit", "check_range", "checked_clip", "checked_examples",
+    "Input", "as_traced", "check_limit", "checked_clip", "checked_examples",
     "checked_order", "checked_rates", "look_again",
 ]  # fmt: skip
 
 Array = npt.NDArray[Any]
-MOVES = {np.reshape, np.transpose, np.broadcast_to, np.astype, operator.getitem}
 COMPILED = "?bBhHiIlLqQfd"
 """The types of numbers for which code can be compiled."""
 
@@ -170,29 +169,11 @@ def check_limit(clip: Clip, trace: Trace, parts: tuple[Part, ...]) -> None:
             )
 
 
-def check_range(check: Check, trace: Trace, arrays: list[Array]) -> None:
-    """Raise if integers among the examples are not in the range in which the code uses them."""
-    node = check.node
-    while node.kind == "operation" and node.function in MOVES:
-        node = node.arguments[0]
-    if node.kind == "constant":
-        return
-    if node not in trace.inputs:
-        raise Unsupported(
-            f"{check.complaint}: they are computed within the step, where compiled code cannot "
-            "look whether they are in range; compute them before, and give them as an input"
-        )
-    x = arrays[trace.inputs.index(node)]
-    if x.size and not (x.min() >= 0 and x.max() < check.count):
-        bad = x[~((x >= 0) & (x < check.count))][0]
-        raise ValueError(
-            f"{node.name} holds {bad}; accepted are whole numbers from 0, below {check.count} "
-            f"({check.complaint})"
-        )
-
-
 def look_again(slot: Any) -> None:
-    """Take the array that a parameter's data was set to, as the optimizer's step does."""
+    """Take the array that a parameter has now, as the optimizer's step does; raise if none fits.
+
+    Also if it is the same array: its shape and flags may have been set.
+    """
     data = slot.parameter.data
     x = slot.view(slot.label, data)
     if data.shape != slot.shape or data.dtype != slot.dtype:
@@ -204,11 +185,13 @@ def look_again(slot: Any) -> None:
 
 
 def as_traced(tensor: Tensor, node: Node) -> Array:
-    """Return the values of a parameter that is only read; raise if they are of another kind."""
+    """Return the values of a tensor that is only read; raise if they are of another kind."""
     data = tensor.data
     if data.shape != node.shape or data.dtype != node.dtype:
         raise ValueError(
             f"{node.name} now holds {data.dtype} values of shape {data.shape}; the loss was traced "
             f"with {node.dtype} and {node.shape}. Compile another epoch"
         )
-    return np.ascontiguousarray(data).reshape(data.shape)
+    if data.flags.c_contiguous and data.flags.writeable:
+        return data
+    return np.array(data, order="C")  # what is read-only would be another type to Numba

@@ -8,6 +8,7 @@ within a step.
 
 from __future__ import annotations
 
+import builtins
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,11 +22,12 @@ from minigrad.tracing.nests import INDENT, Nests
 from minigrad.tracing.node import Node, Trace, Unsupported
 from minigrad.tracing.source import Formulas
 
-__all__ = ["LoopCode", "loops"]
+__all__ = ["LoopCode", "loops", "with_free_names"]
 
 RESERVED = frozenset(
-    {*SIZED, *OF_ANY_TYPE, *(f"{name}32" for name in SIZED), "np", "njit", "math", "range", "abs"}
+    {*SIZED, *OF_ANY_TYPE, *(f"{name}32" for name in SIZED), "np", "njit", "math", *dir(builtins)}
 )
+"""What the loops call, and what the text around them may: no variable has such a name."""
 
 
 @dataclass(frozen=True)
@@ -112,13 +114,23 @@ def loops(trace: Trace, *, blas: bool = False) -> LoopCode:
     return _Writer(trace, blas).code()
 
 
+def with_free_names(trace: Trace) -> Trace:
+    """Give what a trace reads other names, where the loops call something by these."""
+    taken = {leaf.name for leaf in trace.arguments} | RESERVED
+    for leaf in trace.arguments:
+        if leaf.name in RESERVED:
+            leaf.name = unused(leaf.name, taken)
+            taken.add(leaf.name)
+    return trace
+
+
 class _Writer:
     """Writes the lines."""
 
     def __init__(self, trace: Trace, blas: bool) -> None:
         self.trace, self.blas = trace, blas
         self.kept: Kept = kept(trace, blas)
-        leaves = (*trace.inputs, *trace.parameters)
+        leaves = trace.arguments
         for leaf in leaves:
             if leaf.name in RESERVED:
                 raise Unsupported(

@@ -53,6 +53,8 @@ __all__ = ["INDENT", "Nests"]
 
 INDENT = "    "
 LINE = 84
+WIDTH = 92
+"""Width of a line with its indentation, which is 8 more in an epoch."""
 TOGETHER = 8
 """Number of terms that a pass over a row adds."""
 
@@ -143,7 +145,7 @@ class Nests:
             self.lines.append(f"{INDENT * depth}for {variable} in range({bound}):")
             depth += 1
         for line in body:
-            self.lines += [INDENT * depth + part for part in _wrapped(line)]
+            self.lines += [INDENT * depth + part for part in _wrapped(line, depth)]
 
     # Sums
 
@@ -296,16 +298,17 @@ class Nests:
         self.nest(outer, [f"{name} {added} {self.elements.at(x, index, node.dtype)}"])
 
 
-def _wrapped(line: str) -> list[str]:
+def _wrapped(line: str, depth: int) -> list[str]:
     """Return a long assignment on several lines, broken before operators, the outermost first."""
-    if len(line) <= LINE:
+    if len(line) <= min(LINE, WIDTH - len(INDENT) * depth):
         return [line]
     target, sign, value = line.partition(" = " if " = " in line else " += ")
     parts: list[str] = []
+    width = min(LINE, WIDTH - len(INDENT) * (depth + 1))
     for deepest in range(value.count("(") + 1):
         breakable = _breakable(value, deepest)
-        parts = textwrap.wrap(breakable, LINE, break_long_words=False, break_on_hyphens=False)
-        if max(map(len, parts)) <= LINE:
+        parts = textwrap.wrap(breakable, width, break_long_words=False, break_on_hyphens=False)
+        if max(map(len, parts)) <= width:
             break
     return [f"{target}{sign}(", *(INDENT + part.replace("\0", " ") for part in parts), ")"]
 

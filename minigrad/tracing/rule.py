@@ -100,24 +100,24 @@ def update_of(group: Any) -> Update:
     >>> update.states, update.hyperparameters
     (('b',), ('lr', 'momentum', 'dampening', 'weight_decay'))
     """
-    flags, numbers = [], []
+    flags, nonzero = [], []
     for name, value in group._values.items():
         if value is None or isinstance(value, bool | str):
             flags.append((name, value))
         else:
-            numbers.append((name, bool(value)))
-    return _update_of(group._optimizer, group._loop, tuple(flags), tuple(numbers))
+            nonzero.append((name, bool(value)))
+    return _update_of(group._optimizer, group._loop, tuple(flags), tuple(nonzero))
 
 
 @functools.lru_cache(maxsize=256)
 def _update_of(
-    optimizer: Any, loop: Any, flags: tuple[Any, ...], numbers: tuple[Any, ...]
+    optimizer: Any, loop: Any, flags: tuple[Any, ...], nonzero: tuple[Any, ...]
 ) -> Update:
     try:
         if optimizer.step.__module__ != "optim.optimizer":
             raise _NotSoWritten("it has a step() of its own")
         rule, states = _rule_and_states(loop)
-        return _written(optimizer, rule, states, dict(flags), dict(numbers))
+        return _written(optimizer, rule, states, dict(flags), dict(nonzero))
     except _NotSoWritten as error:
         raise TypeError(
             f"{optimizer.__name__} cannot be compiled: {error}. Train with it eagerly, "
@@ -157,7 +157,7 @@ def _written(
     rule: Callable[..., Any],
     states: tuple[str, ...],
     flags: dict[str, Any],
-    numbers: dict[str, bool],
+    nonzero: dict[str, bool],
 ) -> Update:
     """Write the functions down."""
     texts: dict[str, str] = {}
@@ -168,7 +168,7 @@ def _written(
 
     coefficients = optimizer.coefficients
     node = _source(coefficients)
-    settle = _Settle(flags, numbers)
+    settle = _Settle(flags, nonzero)
     node.body = _until_return([settle.visit(statement) for statement in node.body])
     used = {name.id for name in ast.walk(node) if isinstance(name, ast.Name)}
     arguments = node.args
@@ -198,8 +198,8 @@ def _written(
 class _Settle(ast.NodeTransformer):
     """Put flags into the text, and the branches that hyperparameters choose."""
 
-    def __init__(self, flags: dict[str, Any], numbers: dict[str, bool]) -> None:
-        self.flags, self.numbers = flags, numbers
+    def __init__(self, flags: dict[str, Any], nonzero: dict[str, bool]) -> None:
+        self.flags, self.nonzero = flags, nonzero
         self.true: list[str] = []  # the names that a settled choice found to be true
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
@@ -231,9 +231,9 @@ class _Settle(ast.NodeTransformer):
     def _truth(self, test: ast.expr) -> bool | None:
         """Whether a condition holds, if hyperparameters alone decide that."""
         match test:
-            case ast.Name(id=name) if name in self.numbers:
-                self._note(name, self.numbers[name])
-                return self.numbers[name]
+            case ast.Name(id=name) if name in self.nonzero:
+                self._note(name, self.nonzero[name])
+                return self.nonzero[name]
             case ast.UnaryOp(ast.Not(), operand):
                 truth = self._truth(operand)
                 return None if truth is None else not truth
