@@ -8,6 +8,7 @@ import inspect
 import keyword
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from types import CellType, CodeType
 from typing import Any
 
 import numpy as np
@@ -158,8 +159,10 @@ def _variables(function: Any) -> list[tuple[str, Any]]:
         owner, code = function, type(function).__call__
     found: list[tuple[str, Any]] = []
     if inspect.isfunction(code):
-        variables = inspect.getclosurevars(code)
-        found = [*variables.nonlocals.items(), *variables.globals.items()]
+        cells = zip(code.__code__.co_freevars, code.__closure__ or (), strict=True)
+        found = [(name, cell.cell_contents) for name, cell in cells if _is_filled(cell)]
+        names = dict.fromkeys(_names_in(code.__code__))
+        found += [(name, code.__globals__[name]) for name in names if name in code.__globals__]
     if isinstance(owner, Module):
         found.append(("self", owner))
     elif owner is not None:
@@ -167,6 +170,22 @@ def _variables(function: Any) -> list[tuple[str, Any]]:
         methods = (getattr(type(owner), name, None) for name in code.__code__.co_names)
         found += [(m.__name__, m.__get__(owner)) for m in methods if inspect.isfunction(m)]
     return found
+
+
+def _names_in(code: CodeType) -> Iterator[str]:
+    """Yield the names that code looks up, and those of the functions written within it."""
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names_in(constant)
+
+
+def _is_filled(cell: CellType) -> bool:
+    try:
+        cell.cell_contents  # noqa: B018
+    except ValueError:
+        return False
+    return True
 
 
 def _is_traced_code(value: Any) -> bool:

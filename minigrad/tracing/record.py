@@ -46,25 +46,26 @@ class Recorder:
         return Node(kind, value, name=name)
 
     def constant(self, value: npt.NDArray[Any]) -> Node:
-        """Return the node of an array that is no input, with the values that it has now.
-
-        One for each array, and another once it was changed in place: a node's values are a copy.
-        """
+        """Return the node of an array that is no input: one for each, with a copy of its values."""
         kept = self._constants.get(id(value))  # which nothing else gets while we hold the array
-        if kept is None or not _same_bits(value, kept[1].value):
+        if kept is None:
             kept = self._constants[id(value)] = value, self.leaf("constant", value.copy(order="K"))
+        self._check_constant(*kept)
         return kept[1]
 
     def check_constants(self) -> None:
         """Refuse arrays that were changed after they were used: a VJP that needs one is wrong."""
         for value, node in self._constants.values():
-            if not _same_bits(value, node.value):
-                self.refuse(
-                    Unsupported(
-                        f"an array of shape {value.shape} was changed in place after the step had "
-                        f"used it, so its gradient would be another; make a new one, or {EAGER}"
-                    )
+            self._check_constant(value, node)
+
+    def _check_constant(self, value: npt.NDArray[Any], node: Node) -> None:
+        if not _same_bits(value, node.value):
+            self.refuse(
+                Unsupported(
+                    f"an array of shape {value.shape} was changed in place after the step had "
+                    f"used it, so its gradient would be another; make a new one, or {EAGER}"
                 )
+            )
 
     def refuse(self, error: Unsupported) -> NoReturn:
         """Raise the error, and remember it."""

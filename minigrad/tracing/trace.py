@@ -104,6 +104,9 @@ def trace(
             )
     surroundings = Surroundings(function)
     tensors = _leaves(function, arrays, surroundings)
+    if not surroundings.leaves.keys() >= set(tensors):  # found by their use, not by their names
+        surroundings.leaves |= dict.fromkeys(tensors)
+        tensors = _leaves(function, arrays, surroundings)
     labels = parameter_names(function, tensors, names or {})
     first, second = (_run(function, arrays, tensors, labels, surroundings) for _ in range(2))
     _check_same(first, second)
