@@ -40,7 +40,7 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where compiled epochs are kept: it outlives the run, so that the next compiles nothing."""
-    cache = request.config.cache
+    cache = getattr(request.config, "cache", None)  # without pytest's plugin there is none
     return Path(cache.mkdir("steps")) if cache else tmp_path_factory.getbasetemp() / "steps"
 
 

@@ -87,6 +87,7 @@ def test_a_map_changes_what_it_is_of_and_nothing_else() -> None:
 # What is measured
 
 
+@pytest.mark.slow
 def test_losses_are_those_of_single_trainings(reduced: Measurement) -> None:
     data = airfoil_stand_in()
     keywords: dict[str, Any] = {
@@ -147,6 +148,7 @@ def test_a_default_that_diverges_is_infinitely_far_above() -> None:
 # What follows from it
 
 
+@pytest.mark.slow
 def test_at_reduced_size_the_defaults_hold_on_the_stand_in(reduced: Measurement) -> None:
     assert [verdict.verdict for verdict in script.judge(reduced)] == ["holds", "holds"]
 
@@ -248,6 +250,7 @@ def test_a_better_rate_does_not_count_against_β_or_ε() -> None:
 # What is shown
 
 
+@pytest.mark.slow
 def test_the_table_has_a_column_for_each_default_and_fits_a_terminal(
     reduced: Measurement,
 ) -> None:
@@ -258,6 +261,7 @@ def test_the_table_has_a_column_for_each_default_and_fits_a_terminal(
     assert losses.split()[-4:] == expected
 
 
+@pytest.mark.slow
 def test_each_map_frames_its_default_and_stars_its_lowest(reduced: Measurement) -> None:
     figure = script.draw(reduced)
     figure.canvas.draw()

@@ -176,6 +176,7 @@ def test_a_training_is_the_sections_protocol_written_out_in_numpy() -> None:
     assert found == pytest.approx(loss, rel=1e-13)
 
 
+@pytest.mark.slow
 def test_losses_are_those_of_single_trainings(reduced: Measurement) -> None:
     data = airfoil_stand_in()
     i = REDUCED_RATES.index(0.01)
@@ -187,11 +188,13 @@ def test_losses_are_those_of_single_trainings(reduced: Measurement) -> None:
         assert equal[NO_SMOOTHING][i, seed - 1] == alone
 
 
+@pytest.mark.slow
 def test_a_rate_at_which_sgd_diverges_is_measured_as_infinity(reduced: Measurement) -> None:
     assert np.isinf(reduced.losses[UNEQUAL]["sgd"][-1]).all()
     assert all(not np.isnan(x).any() for some in reduced.losses.values() for x in some.values())
 
 
+@pytest.mark.slow
 def test_chosen_optimizers_are_measured_beside_those_of_the_verdicts(reduced: Measurement) -> None:
     for spread in SPREADS:
         lion = {"lion"} if spread in (EQUAL, UNEQUAL) else set()
@@ -210,6 +213,7 @@ def verdicts(m: Measurement) -> list[str]:
     return [verdict.verdict for verdict in script.judge(m)]
 
 
+@pytest.mark.slow
 def test_at_reduced_size_adams_range_is_wider_where_scales_are_unequal(
     reduced: Measurement,
 ) -> None:
@@ -218,6 +222,7 @@ def test_at_reduced_size_adams_range_is_wider_where_scales_are_unequal(
     assert verdicts(reduced) == ["in part", "in part"]
 
 
+@pytest.mark.slow
 def test_adam_needs_tuning_too_where_scales_are_unequal(reduced: Measurement) -> None:
     widths = [reduced.width(spread, "adam") for spread in SPREADS]
     assert widths == sorted(widths, reverse=True)
@@ -271,6 +276,7 @@ def test_a_best_loss_just_beyond_5_percent_leaves_no_useful_range() -> None:
 # What is shown
 
 
+@pytest.mark.slow
 def test_the_table_has_a_line_for_each_method_and_spread_and_fits_a_terminal(
     reduced: Measurement,
 ) -> None:
@@ -280,6 +286,7 @@ def test_the_table_has_a_line_for_each_method_and_spread_and_fits_a_terminal(
         assert sum(line.startswith(script.NAMES[method] + "  ") for line in lines) == blocks
 
 
+@pytest.mark.slow
 def test_every_panel_of_the_figure_has_labels_and_the_title_has_the_measured_widths(
     reduced: Measurement,
 ) -> None:
