@@ -6,6 +6,7 @@ elements.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -122,13 +123,16 @@ def clipping(
         functions += OUT_OF_RANGE.format(largest=largest, unit_for=unit_for)
         greatest = [f"{largest}({g})" for g in gradients.values()]
         most = greatest[0] if len(greatest) == 1 else f"max({', '.join(greatest)})"
+        found = [f"{unit} = {unit_for}({most})"]
+        if len(found[0]) > 84:
+            rows = textwrap.wrap(", ".join(greatest), 80)
+            found = [f"{unit} = {unit_for}(max(", *(f"    {row}" for row in rows), "))"]
         add = _sum(total, [f"{squares}({g}, {unit})" for g in gradients.values()])
         lines += [
             f"{unit} = 1.0",
             *add,
             f"if not 2.0**-900 < {total} < 2.0**900:  # squares may have left float64's range",
-            f"    {unit} = {unit_for}({most})",
-            *(f"    {line}" for line in add),
+            *(f"    {line}" for line in (*found, *add)),
         ]
         # One after the other, as optim does: their product may leave float64's range.
         length, scales = f"{norm} / {unit}", f"{unit} * {scale}"

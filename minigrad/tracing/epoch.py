@@ -319,8 +319,13 @@ class _Epoch:
         lines = ["# check"]
         if self.nonfinite == "skip":
             all_finite = " and ".join(f"{finite}({g})" for g in gradients.values())
+            condition = [f"if not ({all_finite}):"]
+            if len(condition[0]) > 88:
+                rows = textwrap.wrap(all_finite.replace("and ", "and\0"), 84)
+                rows = [f"    {row}".replace("\0", " ") for row in rows]
+                condition = ["if not (", *rows, "):"]
             skipped = f"    {self.t}[-1] += 1.0"
-            return [*lines, f"if not ({all_finite}):", skipped, "    continue"]
+            return [*lines, *condition, skipped, "    continue"]
         for place, g in gradients.items():
             name = self.trace.parameters[place].name
             lines += [f"if not {finite}({g}):", f"    return {place}  # {name}"]
@@ -395,7 +400,10 @@ def _indented(lines: Iterable[str]) -> list[str]:
 
 def _call(function: str, arguments: Sequence[str]) -> list[str]:
     line = f"{function}({', '.join(arguments)})"
-    return [line] if len(line) <= 88 else [f"{function}(", f"    {', '.join(arguments)}", ")"]
+    if len(line) <= 88:
+        return [line]
+    rows = textwrap.wrap(", ".join(a.replace(" ", "\0") for a in arguments), 84)
+    return [f"{function}(", *(f"    {row}".replace("\0", " ") for row in rows), ")"]
 
 
 def _signature(name: str, arguments: Sequence[str]) -> list[str]:

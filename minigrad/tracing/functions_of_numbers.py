@@ -40,8 +40,10 @@ def {exp}(x):
     # 2**k as two factors, since it may be too large or too small for one: k in the exponent's bits.
     half = k * {0.5} + {shift}
     rest = k - (half - {shift}) + {shift}
-    first = {whole}(({real}(half).view({whole}) + {bias}) << {bits}).view({real})
-    second = {whole}(({real}(rest).view({whole}) + {bias}) << {bits}).view({real})
+    bits = {real}(half).view({whole}) + {bias}
+    first = {whole}(bits << {bits}).view({real})
+    bits = {real}(rest).view({whole}) + {bias}
+    second = {whole}(bits << {bits}).view({real})
     return series * first * second
 ''',
     "expm1": '''
@@ -54,7 +56,8 @@ def {expm1}(x):
     {series = expm1_series in r}
     series = r + r * r * series
     # Half of 2**k: k - 1 in the exponent's bits.
-    half = {whole}(({real}(shifted).view({whole}) + {bias_less_1}) << {bits}).view({real})
+    bits = {real}(shifted).view({whole}) + {bias_less_1}
+    half = {whole}(bits << {bits}).view({real})
     z = half * series + (half - {0.5})
     return series if k == {0.0} else z + z
 ''',
@@ -69,9 +72,11 @@ def {tanh}(x):
 def {log}(x):
     """log x = k log 2 + log m, with 1 + f = m from sqrt(1/2) to sqrt(2)."""
     small = x < {least_normal}
-    bits = {real}(x * {two_to_bits} if small else x).view({whole}) + {up_to_1}
+    scaled = {real}(x * {two_to_bits} if small else x)
+    bits = scaled.view({whole}) + {up_to_1}
     k = {real}((bits >> {bits}) - {bias}) - ({bits_real} if small else {0.0})
-    f = {whole}((bits & {mantissa}) + {root_half}).view({real}) - {1.0}
+    m = (bits & {mantissa}) + {root_half}
+    f = {whole}(m).view({real}) - {1.0}
     # log (1 + f) = 2 artanh s = f - f*f/2 + s (f*f/2 + R), with R = 2 (s**2 / 3 + s**4 / 5 + ...)
     s = f / (f + {2.0})
     s2 = s * s
