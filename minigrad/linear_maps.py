@@ -15,6 +15,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from minigrad.compiled import KERNEL_FROM, kernels_for, product_for, this_thread
+from minigrad.recording import is_traced
 
 __all__ = [
     "broadcast_to",
@@ -106,7 +107,7 @@ def keep(g: Any, mask: Any) -> Any:
     g · mask would make 0 · ∞ = NaN, and `numpy.where` takes five times as long as this: the bits
     of g and those of -1, all ones, or 0.
     """
-    if any(getattr(x, "stands_for_array", False) for x in (g, mask)):  # a step is traced
+    if is_traced(g) or is_traced(mask):
         return np.where(mask, g, 0)
     g, mask = np.asarray(g), np.asarray(mask)
     kernels = kernels_for(g) if mask.shape == g.shape and mask.flags.c_contiguous else None
@@ -172,7 +173,7 @@ def broadcast_to(x: Any, shape: Any) -> Any:
     (`numpy.broadcast_to` gives a view in which indices share elements, and is slower on small
     arrays.)
     """
-    if not isinstance(x, np.ndarray | np.generic):  # while a step is traced
+    if is_traced(x):
         return np.broadcast_to(x, shape)
     z = np.empty(shape, x.dtype)
     if z.ndim < x.ndim:
@@ -192,7 +193,7 @@ def scatter(x: Any, index: Any, shape: tuple[int, ...]) -> Any:
     """Put x at `index` of an array of zeros; an element that is named twice receives both."""
     parts = index if isinstance(index, tuple) else (index,)
     for part in (x, *parts):
-        if getattr(part, "stands_for_array", False):  # while a step is traced
+        if is_traced(part):
             return part.record(scatter, x, index=index, shape=shape)
     z = np.zeros(shape, x.dtype)
     if all(part is None or part is ... or isinstance(part, int | slice) for part in parts):

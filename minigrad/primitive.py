@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.recording import mode, watchers
+from minigrad.recording import is_traced, mode, watchers
 from minigrad.tensor import Tensor, serial_numbers
 
 __all__ = ["Primitive", "Variadic", "bare", "conform", "stands_for", "table", "unbroadcast"]
@@ -190,7 +190,7 @@ def _shares(base: Any, values: Sequence[Any]) -> bool:
 
 def _held(z: Any) -> Any:
     """Return what a Tensor holds: an array, or what stands in for one while a step is traced."""
-    return z if getattr(z, "stands_for_array", False) else asarray(z)
+    return z if is_traced(z) else asarray(z)
 
 
 def _array_of(x: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Whether operations are recorded: `no_grad` and `enable_grad`; and who watches them."""
+"""Whether operations are recorded: `no_grad`, `enable_grad`; who watches them; what is traced."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import threading
 from contextlib import ContextDecorator
 from typing import Any
 
-__all__ = ["enable_grad", "mode", "no_grad", "watchers"]
+__all__ = ["enable_grad", "is_traced", "mode", "no_grad", "watchers"]
 
 
 class _Mode(threading.local):
@@ -21,6 +21,15 @@ mode = _Mode()
 # Objects that are told of every operation and of every gradient, the innermost last: see `anomaly`.
 # In all threads, so that the engine has nothing to look up where there are none.
 watchers: list[Any] = []
+
+
+def is_traced(x: Any) -> bool:
+    """Whether x stands in for an array, as arrays do while a step is traced: see `tracing`.
+
+    Most code need not ask, as NumPy's functions take both.  What fills an array in place, or looks
+    at values, does.
+    """
+    return getattr(x, "stands_for_array", False)
 
 
 class _Recording(ContextDecorator):

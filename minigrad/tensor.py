@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from minigrad.methods import ArrayMethods
+from minigrad.recording import is_traced
 
 if TYPE_CHECKING:
     from minigrad.primitive import Primitive
@@ -140,7 +141,7 @@ class Tensor(ArrayMethods):
         array: Any = data
         if requires_grad:
             array = np.array(data, order="C")
-        elif not getattr(data, "stands_for_array", False):  # as it does while a step is traced
+        elif not is_traced(data):
             array = np.asarray(data)
         if array.dtype.kind not in "fiub":
             raise TypeError(

@@ -11,6 +11,7 @@ from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 from minigrad import primitives
 from minigrad.linear_maps import count
 from minigrad.primitive import bare, stands_for
+from minigrad.recording import is_traced
 
 __all__ = [
     "clip", "delete", "diag", "diagonal", "diff", "median", "repeat", "sort", "take",
@@ -47,7 +48,7 @@ def take(a: Any, indices: Any, axis: int | None = None) -> Any:
 def _whole(indices: Any) -> npt.NDArray[np.intp]:
     """Whole numbers, as NumPy takes them: no fractions, True as 1, and an empty list."""
     array: Any = bare(indices)
-    if not getattr(array, "stands_for_array", False):  # as it does while a step is traced
+    if not is_traced(array):
         array = np.asarray(array)
     whole: npt.NDArray[np.intp] = array.astype(
         np.intp, casting="safe" if array.size else "unsafe", copy=False

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.recording import is_traced
+
 __all__ = ["check_range", "check_same_shape", "number"]
 
 
@@ -43,7 +45,7 @@ def check_range(function: str, name: str, values: Any, count: int, counted: str)
         return np.zeros(values.shape, np.intp)
     if values.dtype.kind not in "iu":
         raise TypeError(f"{function}: each {name} must be an integer, got dtype {values.dtype}")
-    if not isinstance(values, np.ndarray):  # while a step is traced
+    if is_traced(values):
         values.require_range(count, f"{function}: each {name} must be one of {count} {counted}")
         return values.astype(np.intp)
     if values.min() < 0 or values.max() >= count:

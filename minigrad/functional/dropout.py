@@ -9,6 +9,7 @@ import numpy as np
 from minigrad.functional.checks import number
 from minigrad.primitive import bare
 from minigrad.primitives import multiply
+from minigrad.recording import is_traced
 from minigrad.tensor import Tensor
 
 __all__ = ["dropout"]
@@ -58,8 +59,8 @@ def dropout(x: Any, p: float, *, rng: np.random.Generator) -> Any:
             "numpy.random.default_rng(seed)"
         )
     if p == 0:
-        return x if isinstance(x, Tensor) else np.asarray(x)
-    if hasattr(bare(x), "refuse"):  # while a step is traced
+        return x if isinstance(x, Tensor) or is_traced(x) else np.asarray(x)
+    if is_traced(bare(x)):
         bare(x).refuse("dropout draws other zeros in every step; call eval() on the network first")
     values = np.asarray(bare(x))
     dtype = values.dtype if values.dtype.kind == "f" else np.float64

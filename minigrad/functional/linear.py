@@ -10,6 +10,7 @@ from minigrad import linear_maps
 from minigrad.compiled import kernels_for
 from minigrad.functional.checks import check_range
 from minigrad.primitive import Primitive, bare
+from minigrad.recording import is_traced
 
 __all__ = ["affine", "embedding", "rows_at", "rows_at_transpose"]
 
@@ -71,7 +72,7 @@ def embedding(weight: Any, index: Any) -> Any:
 
 def _sum_rows_at(g: Any, *, index: Any, rows: int) -> Any:
     """Add each row where it goes."""
-    if not isinstance(g, np.ndarray) or not isinstance(index, np.ndarray):  # a step is traced
+    if is_traced(g) or is_traced(index):
         return linear_maps.scatter(g, index, (rows, g.shape[-1]))
     z = np.zeros((rows, g.shape[-1]), g.dtype)
     g = np.ascontiguousarray(g)

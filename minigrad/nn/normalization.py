@@ -19,6 +19,7 @@ from minigrad.functional.normalization import standardized
 from minigrad.nn.hyperparameters import check_numbers, check_sizes, is_nonnegative
 from minigrad.nn.module import Module
 from minigrad.primitive import bare
+from minigrad.recording import is_traced
 from minigrad.tensor import Tensor
 
 __all__ = ["BatchNorm1d", "BatchNorm2d", "LayerNorm"]
@@ -130,9 +131,9 @@ class _BatchNorm(Module):
         z = z * self.weight.reshape(features, 1) + self.bias.reshape(features, 1)
         return z.reshape(swapped_shape).transpose(first_two_swapped)
 
-    def _observe(self, x: npt.NDArray[Any]) -> None:
+    def _observe(self, x: Any) -> None:
         """Move the running statistics towards those of a batch, with one feature in each row."""
-        if not isinstance(x, np.ndarray):  # while a step is traced
+        if is_traced(x):
             x.refuse("BatchNorm in training moves its running statistics; call eval() on it first")
         for running, new in (
             (self.running_mean, x.mean(axis=1)),
