@@ -107,8 +107,9 @@ MODELS = {whole_epochs.LINEAR: linear, whole_epochs.MLP: mlp}
 # %% [markdown]
 # ## The step, recorded
 #
-# `trace` calls the step on one batch, and notes every NumPy function that the loss, `backward` and
-# the optimizer would call.  `source` prints it.  A name that ends in ``_bar`` is the derivative of
+# `trace` calls the step on one batch, and notes every NumPy function that the loss and `backward`
+# call, and which optimizer would make its step.  `source` writes it as text, with the optimizer's
+# rule from its own source file.  A name that ends in ``_bar`` is the derivative of
 # the loss by what has the name without it: ``w_bar`` is ∂L/∂w.
 #
 # For the linear model and n examples, these are the equations:
@@ -162,9 +163,10 @@ def code_of(model: Model) -> str:
 # %% [markdown]
 # ## Run as it stands
 #
-# The text is a module that needs nothing but NumPy.  Given parameters, Adam's means and the number
-# of the step, its function returns the loss and what is new.  That has to be the engine's bit for
-# bit: it has called the same functions in the same order.
+# The text is a module that needs nothing but NumPy.  Given a batch, parameters, Adam's means and
+# the number of the step, its function returns the loss and what is new.  That has to be the
+# engine's bit for bit: it makes the same calls in the same order, without those that change
+# nothing, and Adam's rule rounds alike on one number and on an array.
 
 
 # %% An epoch by the engine, and one by the text

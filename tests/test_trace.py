@@ -379,16 +379,18 @@ def test_a_batch_of_other_shapes_is_refused_with_both() -> None:
 def test_variables_may_have_the_names_that_the_text_itself_uses() -> None:
     rng = np.random.default_rng(0)
     w_v, adam_rule, c = (Tensor(rng.normal(size=2), requires_grad=True) for _ in range(3))
-    adam = optim.Adam([w, w_v, adam_rule, c], lr=0.0)
+    returns_in_percent_of_the_year_before = Tensor(rng.normal(size=2), requires_grad=True)
+    parameters = [w, w_v, adam_rule, c, returns_in_percent_of_the_year_before]
+    adam = optim.Adam(parameters, lr=0.0)
 
     def step(t: Any) -> None:
         adam.zero_grad()
-        ((t * w + w_v) * adam_rule - c).sum().backward()
+        ((t * w + w_v) * adam_rule - c * returns_in_percent_of_the_year_before).sum().backward()
         adam.step()
 
     text = source(trace(step, np.ones((3, 2))))
-    states = [np.zeros(2)] * 8
-    arrays = [p.data for p in (w, w_v, adam_rule, c)]
+    states = [np.zeros(2)] * 10
+    arrays = [p.data for p in parameters]
     _, *after = module(text)["step"](np.ones((3, 2)), *arrays, *states, 1)
     assert all(np.array_equal(x, y) for x, y in zip(after, arrays, strict=False))
 

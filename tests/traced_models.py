@@ -1,4 +1,4 @@
-"""Small models and batches, for tests of traces: the four that a learner meets first."""
+"""Small models and batches, for tests of traces: the five that a learner meets first."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ How a step is written down, in the order in which it happens:
 - `trace`: runs the loss and `backpropagate` on stand-ins, with `undisturbed` to see that nothing
   else changes, and `names` for what is called how;
 - `simplify`: takes out what a reader need not read;
-- `source`: prints what is left as a NumPy function.
+- `source`: writes what is left as a NumPy function.
 
 How it runs compiled:
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from minigrad.tracing.node import Node
 
-__all__ = ["Clip", "Clipping", "cast", "clipping"]
+__all__ = ["Clip", "clipping"]
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Clip:
 
 @dataclass(frozen=True)
 class Clipping:
-    """Its text.
+    """The text that clips.
 
     Attributes
     ----------

@@ -90,12 +90,13 @@ def compile(
     it.  Later processes find file and machine code there.  The folder may be deleted at any time.
     How long it takes grows with the number of loops, and so with layers and parameters, not with
     examples: 0.7 s for a linear model, 3 s for a network of three layers, and 11 s for one of
-    nine, on one machine.  It is twice that if a last batch is smaller, since that is code of its
-    own, and a flag of the optimizer that is changed compiles once more.
+    nine, on two shared cores.  It is twice that if a last batch is smaller, since that is code of
+    its own.  What changes the code compiles once more: a flag of the optimizer, momentum that
+    becomes 0, a tensor that is frozen, or no longer is.
 
-    Units that have gradient 0 for hundreds of steps, such as those of a relu that is never active,
-    let Adam's second moment decay to subnormal numbers, with which processors are slow: an epoch of
-    a small network took 0.64 ms then, instead of 0.135 ms.
+    Where a unit has gradient 0 for thousands of steps (in float32, hundreds), such as one of a relu
+    that is never active, Adam's first moment decays to subnormal numbers, with which processors are
+    several times as slow.
 
     Examples
     --------
@@ -150,9 +151,9 @@ class CompiledEpoch:
     Attributes
     ----------
     source : str
-        The generated code.
+        The generated code, once the epoch has been called.
     path : Path
-        The file it is in.
+        The file it is in, likewise.
     """
 
     def __init__(

@@ -76,8 +76,8 @@ def {finite}(g):
 
 RUN = (
     "{order} holds the places of examples, of one batch after the other; {rates} the learning "
-    "rates, a row for each parameter group.  Parameters and the optimizer's states behind them, "
-    "which are flat, are updated in place; {t} counts the updates{skipped}.  Returns -1, or the "
+    "rates, a row for each parameter group.  The optimizer's parameters, and its states, which are "
+    "flat, are updated in place; {t} counts the updates{skipped}.  Returns -1, or the "
     "number of the parameter whose gradient was not finite and ended the run."
 )
 

@@ -47,7 +47,7 @@ def assigned(code: CodeType, offset: int) -> str:
                 found = stored[0] if isinstance(stored, tuple) else str(stored)
             elif instruction.opname == "RETURN_VALUE":
                 found = "return"
-            found = found if found.isidentifier() else ""  # pytest's are none
+            found = found if found.isidentifier() else ""  # @py_assert1 is pytest's own
             # A frame that waits for a call stands on it, or on the cache behind it.
             names.update(dict.fromkeys(range(before, instruction.offset, 2), found))
             before = instruction.offset

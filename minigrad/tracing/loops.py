@@ -63,8 +63,8 @@ def loops(trace: Trace, *, blas: bool = False) -> LoopCode:
     Parameters
     ----------
     trace : Trace
-        Inputs and parameters are C-ordered arrays of the traced shapes and types, in variables of
-        their nodes' names; they are only read.
+        Inputs, parameters and what is fixed are C-ordered arrays of the traced shapes and types,
+        in variables of their nodes' names; they are only read.
     blas : bool
         Whether large matrix products call `numpy.dot`, for which Numba needs SciPy.
 

@@ -52,7 +52,7 @@ RESERVED = frozenset({"c", "math", "np", "step", "t", *dir(builtins)})
 def variable_names(
     trace: Trace, nodes: Collection[Node], reserved: Collection[str] = ()
 ) -> dict[Node, str]:
-    """Return a name for each input and parameter, and for each of these operations.
+    """Return a name for each array that a step is given, and for each of these operations.
 
     The loss is ``loss``, the gradient of x is ``x_bar``.  What the traced function assigned to a
     variable has its name; anything else that of its primitive, with a number where there are
@@ -123,7 +123,7 @@ def parameter_names(
 
 
 def variables_of(function: Any) -> list[tuple[str, Any]]:
-    """Names and values that a function finds outside of itself, and then those it calls do.
+    """Return names and values that a function finds outside of itself; then what those find.
 
     Examples
     --------

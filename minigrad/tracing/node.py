@@ -16,7 +16,7 @@ __all__ = ["EAGER", "Check", "Node", "Section", "Site", "Trace", "Unsupported", 
 Kind = Literal["input", "parameter", "constant", "operation"]
 Section = Literal["forward", "backward"]
 Site = tuple[int, int, int]
-"""A call in the traced function: the frame, the instruction, and which round of a loop."""
+"""A call in the traced function: frame, instruction, and a number that rises with others."""
 
 EAGER = "train eagerly instead: loss.backward(), then optimizer.step()"
 
@@ -52,7 +52,8 @@ class Node:
         Numbers the applications of primitives and of VJPs; an operation belongs to one.
     section : {"forward", "backward"}
     site : tuple or None
-        Where the traced function assigned what this may be, and to which name.
+        Of the call in the traced function that made this: its `Site`, and the variable that gets
+        the call's result.
     of : Node or None
         What this is the gradient of, or a summand of that.
     """

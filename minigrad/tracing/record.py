@@ -122,7 +122,7 @@ class Recorder:
     def _names(self) -> tuple[str, tuple[Site, str] | None]:
         """What the code that called NumPy assigns the result to: in the library, in the loss."""
         inner: str | None = None
-        frame: FrameType | None = sys._getframe(3)
+        frame: FrameType | None = sys._getframe(3)  # past this, `operation` and what called it
         while frame is not None:
             code = frame.f_code
             if code.co_name == "trace" and code.co_filename == TRACING + "trace.py":

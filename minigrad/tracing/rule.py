@@ -120,8 +120,8 @@ def _update_of(
         return _written(optimizer, rule, states, dict(flags), dict(nonzero))
     except _NotSoWritten as error:
         raise TypeError(
-            f"{optimizer.__name__} cannot be compiled: {error}. Train with it eagerly, "
-            "loss.backward() and optimizer.step()"
+            f"{optimizer.__name__} has no rule that can be written down: {error}. Train with it "
+            "eagerly, loss.backward() and optimizer.step()"
         ) from None
 
 

@@ -1,16 +1,15 @@
-"""What a reader of a trace should not have to read is taken out of it; no bit changes.
+"""What a reader of a trace should not have to read is taken out of it.
 
-Nor does the place of any result's elements in memory, in the order of which NumPy adds them up.
+No bit changes, but for the sign of a zero: -0 + 0 is 0, and stays -0 here.  Nor does the place of
+any result's elements in memory, in the order of which NumPy adds them up.
 
 - What depends on no input and no parameter is computed now (*constant folding*).
 - A call that was made before, on the same operands, is not made again (*common subexpressions*).
 - x + 0, x - 0, x * 1, x / 1, x ** 1, +x, and shapes, types and axes that stay what they are, are x;
-  axes that are reordered twice are reordered once.
+  axes that are reordered twice are reordered once, and so are shapes.
 - An array of equal constants, such as the ones that a sum sends back, is a number where the result
-  has the same shape and type with one.
+  has the same shape and type with one; an operand is not repeated where the ufunc would do it.
 - What neither loss nor gradients need is left out (*dead code*).
-
-The sign of a zero is the one thing that may change: -0 + 0 is 0, and stays -0 here.
 """
 
 from __future__ import annotations

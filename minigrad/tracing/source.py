@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import itertools
 import math
+import operator
 import re
 import textwrap
 from collections import Counter
@@ -63,15 +64,20 @@ def source(trace: Trace) -> str:
     -------
     str
         It needs NumPy and nothing else, and computes what the eager engine does, bit for bit (but
-        where that takes a compiled loop for a large array, see the notes on `trace`).
-        ``step(*inputs, *parameters)`` returns the loss and the gradients.  With an optimizer,
-        ``step(*inputs, *parameters, *states, t)`` returns the loss and the new parameters and
-        states; t counts steps from 1.
+        for the sign of a zero, and where that takes a compiled loop for a large array, see the
+        notes on `trace`).
+        ``step(*inputs, *parameters, *fixed)`` returns the loss and the gradients.  With an
+        optimizer, ``step(*inputs, *parameters, *fixed, *states, t)`` returns the loss and the new
+        parameters and states; t counts steps from 1, and hyperparameters are those that the
+        optimizer has now.
 
     Raises
     ------
     Unsupported
-        If an operation is no function of NumPy; the message names it.
+        If an operation is no function of NumPy, which the message names, or if a constant array
+        is too large to be written out.
+    TypeError
+        If the optimizer's rule is not elementwise.
 
     Examples
     --------
@@ -384,15 +390,16 @@ def _wrapped(head: str, parts: list[str], tail: str) -> str:
     """Return the parts in parentheses on one line, or on several."""
     line = f"{head}{', '.join(parts)}{tail}"
     if len(line) <= LINE:
-        return line.replace("return (", "return ").removesuffix(")") if "return" in head else line
+        return line.replace("return (", "return ").removesuffix(")") if head == "return (" else line
     body = textwrap.fill(", ".join(parts) + ",", LINE, break_long_words=False)
     return f"{head}\n{textwrap.indent(body, '    ')}\n{tail}"
 
 
 def _is_view(node: Node) -> bool:
-    return node.function in (np.transpose, np.reshape) or (
-        "index" in node.options and node.function is not scatter
-    )
+    if node.function is operator.getitem:
+        parts = node.options["index"]
+        return all(x is None or x is ... or isinstance(x, int | slice) for x in parts)
+    return node.function in (np.transpose, np.reshape)
 
 
 def _method(x: ast.expr, name: str, args: list[ast.expr], options: Any = None) -> ast.expr:

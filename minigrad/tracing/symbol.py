@@ -2,8 +2,8 @@
 
 A `Symbol` has a shape and a dtype and answers to NumPy's functions, operators and methods as an
 array does; but what it notes is the call, a `Node`.  The engine's forward functions and VJPs are
-NumPy code, and run on Symbols as they run on arrays: so the nodes are exactly the calls that a
-training step makes, in order.
+NumPy code, and run on Symbols as they run on arrays: so the nodes are the calls that a training
+step makes, in order, each in the form that `forms` gives it.
 
 A Symbol has no values to show: they belong to one batch, and what is written down is to hold for
 all.  Code that asks for one (``if loss > 1:``, ``float(loss)``) is told which line asked.
@@ -36,9 +36,9 @@ CHANGING = frozenset(
 
 
 class _Flags:
-    """As much of an array's flags as code writes to."""
+    """As much of an array's flags as the engine asks for or sets."""
 
-    writeable = c_contiguous = owndata = False
+    writeable = c_contiguous = False
 
 
 class Symbol(NDArrayOperatorsMixin):

@@ -2,8 +2,8 @@
 
 The loss is computed from stand-ins for the batch and for the parameters, and `backpropagate` walks
 the graph as it always does; what is written down on the way is the whole training step.  It runs
-once to find its parameters, and then twice, which has to be the same: a step that counts, or draws
-random numbers, is another one each time.
+to find its parameters (again, if its variables did not show them all), and then twice, which has to
+be the same: a step that counts, or draws random numbers, is another one each time.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def trace(
         and not made; no parameter, gradient or optimizer has changed in the end.
     *inputs : array_like
         One batch.  Its shapes and dtypes are those of the trace; values do not matter, but for
-        labels, which have to be in range.
+        labels and other indices, which have to be in range.
     names : mapping of str to Tensor, optional
         Variable names of parameters.  By default those that `function` has for them: its variables,
         and within a `Module` the path, such as ``weight_0`` for ``0.weight``.
@@ -58,7 +58,7 @@ def trace(
     Returns
     -------
     Trace
-        For `source`, which prints it.
+        For `source`, which writes it as text.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def trace(
     -----
     Numbers, and arrays that are neither inputs nor in Tensors, are part of the trace, and so is
     which way the function went; trace again after they have changed.  Inputs are no `numpy.ndarray`
-    in the function, but what stands in for one; what it keeps for later, say in a list, stays that.
+    in the function, but what stands in for one; what it keeps, say in a list, remains a stand-in.
 
     Arrays of `minigrad.compiled.KERNEL_FROM` elements or more take compiled loops in the eager
     engine for softmax, cross-entropy, layer norm and GELU; the trace has the NumPy formula, which
@@ -273,7 +273,9 @@ class Watcher:
     differentiated : Tensor or None
         The first on which the function called `backward`.
     stepped : Optimizer or None
-        Whose step the function made, with `gradients`.
+        Whose step the function made.
+    gradients : dict
+        Its parameters, each with the gradient at that step.
     """
 
     def __init__(self, recorder: Recorder) -> None:

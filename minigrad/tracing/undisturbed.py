@@ -92,7 +92,7 @@ class Surroundings:
             )
         if changed:
             raise Unsupported(
-                "the step changes hyperparameters of the optimizer; a trace has one value for "
+                "the step changes hyperparameters of the optimizer; its text has one value for "
                 f"each. Change them between steps, give compile()'s epochs rates=, or {EAGER}"
             )
 
@@ -103,8 +103,8 @@ class Surroundings:
         for leaf, mark in marks.items():
             if mark.node in added_to and leaf.grad is not None:
                 raise Unsupported(
-                    "the step adds gradients to those of the step before; call the optimizer's "
-                    f"zero_grad() in it, or {EAGER}"
+                    "the step adds gradients to those of the step before; set them to None in it, "
+                    f"with zero_grad() of the optimizer or of the module, or {EAGER}"
                 )
 
 
