@@ -147,7 +147,7 @@ def test_one_name_never_stands_for_two_texts() -> None:
 
 
 def test_a_rule_that_is_not_elementwise_is_refused_by_name() -> None:
-    with pytest.raises(TypeError, match=r"Muon has no rule that can be written down: its rule is not elementwise.*"
+    with pytest.raises(TypeError, match=r"Muon has no rule .* its rule is not elementwise.*"
                                         r"eagerly"):  # fmt: skip
         update_of(group_of(optim.Muon))
 
@@ -231,5 +231,5 @@ class Looks(Own):
 def test_an_own_optimizer_that_is_written_otherwise_is_refused_with_the_reason(
     kind: Any, reason: str
 ) -> None:
-    with pytest.raises(TypeError, match=f"{kind.__name__} has no rule that can be written down: .*{reason}"):
+    with pytest.raises(TypeError, match=f"{kind.__name__} has no rule that can .*: .*{reason}"):
         update_of(group_of(kind))

@@ -248,7 +248,7 @@ class _Epoch:
         for part in self.parts:
             for text in _functions(part.update.definitions):
                 texts.setdefault(text, _decorated(text, "@exact"))
-            if self._dtypes(part) & {np.dtype(np.float32)}:
+            if np.dtype(np.float32) in self._dtypes(part):
                 text = _single(part.update)
                 texts.setdefault(text, _decorated(text, "@exact"))
         return list(texts.values())

@@ -38,15 +38,15 @@ def imported(text: str, name: str, folder: Path | None = None) -> tuple[ModuleTy
     folder : Path, optional
         `steps_folder` by default; if that cannot be written, one that lasts as long as the process.
 
-    Notes
-    -----
-    A file whose text has been changed by hand is not run, as its name says what is in it: it is
-    set aside under another name, with a warning.
-
     Raises
     ------
     OSError
         If a folder was given and cannot be written.
+
+    Notes
+    -----
+    A file whose text has been changed by hand is not run, as its name says what is in it: it is
+    set aside under another name, with a warning.
     """
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     stem = f"{re.sub(r'[^A-Za-z0-9_]', '', name)[:40] or 'step'}_{digest}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from types import CodeType, FrameType
@@ -16,7 +17,7 @@ from minigrad.tracing.node import EAGER, Check, Kind, Node, Section, Site, Unsup
 __all__ = ["Recorder", "called"]
 
 ENGINE = tuple(
-    f"{name}.py"
+    f"{os.sep}{name}.py"
     for name in ("primitive", "backward", "tensor", "record", "symbol", "forms", "trace")
 )
 

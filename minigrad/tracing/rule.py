@@ -237,9 +237,9 @@ class _Settle(ast.NodeTransformer):
             case ast.UnaryOp(ast.Not(), operand):
                 truth = self._truth(operand)
                 return None if truth is None else not truth
-            case ast.BoolOp(operator, operands):
+            case ast.BoolOp(kind, operands):
                 known = [self._truth(operand) for operand in operands]
-                decisive = isinstance(operator, ast.Or)
+                decisive = isinstance(kind, ast.Or)
                 if decisive in known or None not in known:
                     return decisive in known if decisive else False not in known
                 return None

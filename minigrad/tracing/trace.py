@@ -22,18 +22,14 @@ from minigrad.primitive import Primitive
 from minigrad.recording import enable_grad, mode, watchers
 from minigrad.tensor import Tensor
 from minigrad.tracing.frames import asked_at, optimizer_call
-from minigrad.tracing.names import (
-    RESERVED,
-    parameter_names,
-    unused,
-)
+from minigrad.tracing.names import RESERVED, parameter_names, unused
 from minigrad.tracing.node import EAGER, Node, Trace, Unsupported
 from minigrad.tracing.record import Recorder
 from minigrad.tracing.simplify import simplified
 from minigrad.tracing.symbol import Symbol
 from minigrad.tracing.undisturbed import Surroundings, parameters_of
 
-__all__ = ["Trace", "trace"]
+__all__ = ["trace"]
 
 
 def trace(
