@@ -219,9 +219,10 @@ def _call(function: Callable[..., Any], inputs: list[Symbol], watcher: Watcher) 
         if isinstance(error, Unsupported) or not called:
             raise
         raise Unsupported(
-            f"{called} works on values, so the step cannot be traced. An optimizer has to be among "
-            "its variables, by itself, in a list or dict, or as an attribute of the method's object; "
-            f"gradients are clipped by compile(), with clip_norm= or clip_value=. Or {EAGER}"
+            f"{called} works on values, so the step cannot be traced. An optimizer has to be a "
+            "variable of the step, by itself, in a list or dict, or an attribute of the method's "
+            "object; gradients are clipped by compile(), with clip_norm= or clip_value=. Or "
+            f"{EAGER}"
         ) from error
     finally:
         watchers.remove(watcher)
