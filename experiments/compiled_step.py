@@ -406,7 +406,11 @@ def walk(data: Regression, seed: int, folder: Path = RESULTS, *, show: bool = Fa
             "noted of\none, as minigrad.source writes it down:\n",
             text,
         )
-        show_text("Line by line, with n examples in a batch:\n", READING[task])
+        show_text(
+            "Line by line, with n examples in a batch; its first two lines refuse any but n = "
+            f"{BATCH_SIZE}:\n",
+            READING[task],
+        )
         show_text("This text, run as it stands for an epoch:", text_beside_engine(make, data, seed))
         turns = in_turns(make, data, seed)
         show_text(

@@ -220,16 +220,15 @@ class _Text:
 
     def scattered(self, node: Node, name: str) -> Iterator[str]:
         index, x = node.options["index"], self.use(node.arguments[0])
-        place = ast.unparse(ast.Subscript(ast.Name(name), self.index(index), ast.Load()))
+        where = self.index(index)
         parts = index if isinstance(index, tuple) else (index,)
         if all(part is None or part is ... or isinstance(part, int | slice) for part in parts):
-            yield f"{place} = {ast.unparse(x)}"
+            where = ast.Subscript(ast.Name(name), where, ast.Load())
+            yield f"{ast.unparse(where)} = {ast.unparse(x)}"
         else:
-            where = self.index(index)
             if any(isinstance(part, slice) for part in parts):
                 where = ast.Subscript(ast.Name("np.s_"), where, ast.Load())
-            place = ast.unparse(where)
-            yield f"np.add.at({name}, {place}, {ast.unparse(x)})"
+            yield f"np.add.at({name}, {ast.unparse(where)}, {ast.unparse(x)})"
 
     # Which nodes are statements
 
